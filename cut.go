@@ -22,17 +22,28 @@ type TopicEnd struct {
 	Next  []int64   `json:"next"`  // per partition, the offset after the last record
 }
 
-// Load describes how far the first load of a table is; it is kept in the summary
-// of the snapshots of the load branch (key "undrop.load").
+// Load describes how far the first (or a repeated) load of a table is; it is kept
+// in the summary of the snapshots of the branch LoadBranch, so progress moves in
+// the same commit as the rows.
 type Load struct {
-	LSN    LSN     `json:"lsn"`    // the exported snapshot's consistent point X
-	Xmin   uint32  `json:"xmin"`   // its xmin: a row with an older xmin cannot have changed since
-	Pages  uint32  `json:"pages"`  // pages per range; the plan is a function of it
-	Ranges []Range `json:"ranges"` // done so far, cumulative, merged
+	LSN      LSN         `json:"lsn"`     // the newest exported snapshot's consistent point X: the horizon
+	First    LSN         `json:"first"`   // the consistent point of the first attempt
+	Xmin     uint32      `json:"xmin"`    // xmin of the first exported snapshot: a row with an older xmin has not changed since
+	At       time.Time   `json:"at"`      // when that snapshot was taken, by the source's clock
+	Offsets  []TopicMark `json:"offsets"` // where apply begins to read; every earlier record is in the first snapshot
+	Ranges   []Range     `json:"ranges"`  // done, cumulative
+	Rows     int64       `json:"rows"`
+	Complete bool        `json:"complete"`
 }
 
-// Range is a half-open range of heap pages [From, To); To 0 means open-ended.
+// LoadBranch is where a table is while it is loading; main appears at the first
+// cut at which the table is exact.
+const LoadBranch = "undrop-load"
+
+// Range is a half-open range of heap pages [From, To) of one heap; To 0 means
+// open-ended.
 type Range struct {
+	Leaf string `json:"leaf,omitempty"` // schema-qualified, quoted leaf of a partitioned table
 	From uint32 `json:"from"`
 	To   uint32 `json:"to"`
 }

@@ -139,7 +139,9 @@ func (b *Batch) AddRow(op undrop.Op, p undrop.Position, at int64) {
 }
 
 // Position of row i.
-func (b *Batch) Position(i int) undrop.Position { return undrop.Position{CommitLSN: b.LSN[i], Seq: b.Seq[i]} }
+func (b *Batch) Position(i int) undrop.Position {
+	return undrop.Position{CommitLSN: b.LSN[i], Seq: b.Seq[i]}
+}
 
 // AddBad notes a violation of row i; i may be the row that is being appended.
 func (b *Batch) AddBad(i int, v undrop.Violation) {
