@@ -18,7 +18,6 @@ import (
 	"github.com/jackc/pglogrepl"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 
 	undrop "github.com/undrop/undrop"
 )
@@ -143,16 +142,13 @@ func (s *Source) Connect(ctx context.Context, replication bool) (*pgconn.PgConn,
 	return c, nil
 }
 
-func (s *Source) connect(ctx context.Context, replication bool) (*pgconn.PgConn, error) {
+func (s *Source) connect(ctx context.Context, replication bool, options ...func(*pgconn.Config)) (*pgconn.PgConn, error) {
 	conf := s.conn.Copy()
+	for _, set := range options {
+		set(conf)
+	}
 	if replication {
 		conf.RuntimeParams["replication"] = "database"
-	}
-	// Cancelling a context asks the server to stop instead of cutting the
-	// connection: a walsender that waits for a lock would not notice the cut and
-	// leave a half-made slot behind.
-	conf.BuildContextWatcherHandler = func(c *pgconn.PgConn) ctxwatch.Handler {
-		return &pgconn.CancelRequestContextWatcherHandler{Conn: c, DeadlineDelay: 5 * time.Second}
 	}
 	conf.AfterConnect = afterConnect
 	return pgconn.ConnectConfig(ctx, conf)
