@@ -76,6 +76,7 @@ type Property struct {
 
 	rules rules
 	at    *node
+	order int // among its siblings
 }
 
 // Bound is one end of a range.

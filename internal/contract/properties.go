@@ -33,6 +33,7 @@ func (k *compiler) properties(o *Object, n *node, path string) {
 		if s := p.str("physicalName"); s != "" {
 			prop.Field.Source = s
 		}
+		prop.order = i
 		o.Properties = append(o.Properties, prop)
 	}
 	k.caseClash(o.Properties, path)
@@ -199,6 +200,7 @@ func (k *compiler) structOf(p *Property, n *node, phys physical, path string) un
 		if s := sub.str("physicalName"); s != "" {
 			child.Field.Source = s
 		}
+		child.order = i
 		p.Properties = append(p.Properties, child)
 		if child.Field.Type.Kind == undrop.Invalid {
 			t = undrop.Type{}
