@@ -28,7 +28,7 @@ type Leaf struct {
 func (s *Source) Relations(ctx context.Context, patterns []string, look bool) ([]undrop.Relation, error) {
 	var found []relation
 	err := s.with(ctx, func(c *pgx.Conn) (err error) {
-		all, err := listRelations(ctx, c)
+		all, err := listRelations(ctx, c, nil)
 		if err != nil {
 			return err
 		}
@@ -62,8 +62,7 @@ type relation struct {
 	root      string // which one, "schema.name"
 }
 
-// listRelations reads what pg_class says about every relation of a user. A
-// partitioned table's size is the sum over its leaves. A deferrable primary key
+// relationsSQL reads what pg_class says about relations of users. A partitioned table's size is the sum over its leaves. A deferrable primary key
 // does not serve as replica identity: such a table acts as if it had none.
 const relationsSQL = `
 select c.oid, n.nspname::text, c.relname::text, c.relkind::text, c.relpersistence = 'u', coalesce(obj_description(c.oid, 'pg_class'), ''),
@@ -85,10 +84,13 @@ from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where c.relkind in ('r', 'p', 'f', 'v', 'm') and c.relpersistence <> 't'
 	and n.nspname <> 'information_schema' and n.nspname !~ '^pg_'
 	and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
+	and ($1::text[] is null or n.nspname || '.' || c.relname = any($1))
 order by n.nspname collate "C", c.relname collate "C"`
 
-func listRelations(ctx context.Context, c *pgx.Conn) ([]relation, error) {
-	rows, err := c.Query(ctx, relationsSQL)
+// listRelations lists every relation of a user, or those with the given names
+// ("schema.name").
+func listRelations(ctx context.Context, c *pgx.Conn, names []string) ([]relation, error) {
+	rows, err := c.Query(ctx, relationsSQL, names)
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -17,8 +16,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
-
-	undrop "github.com/undrop/undrop"
 )
 
 // ServerConfig describes a throwaway server for the demo and for tests. Its zero
@@ -189,15 +186,10 @@ func (s *Server) halt(sig os.Signal) error {
 
 // start runs the postmaster and waits until it answers.
 func (s *Server) start(ctx context.Context) error {
+	if err := s.writeSettings(); err != nil {
+		return err
+	}
 	args := []string{"-D", s.data(), "-c", "port=" + strconv.Itoa(s.port), "-c", "unix_socket_directories=" + s.socketDir()}
-	for k, v := range serverSettings {
-		if _, own := s.cfg.Settings[k]; !own {
-			args = append(args, "-c", k+"="+v)
-		}
-	}
-	for k, v := range s.cfg.Settings {
-		args = append(args, "-c", k+"="+v)
-	}
 	cmd := exec.Command(filepath.Join(s.bin, "postgres"), args...)
 	p := &serverProcess{tail: &tail{also: s.cfg.Stdout}, exited: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = p.tail, p.tail
@@ -251,66 +243,6 @@ func orErr(err, otherwise error) error {
 		return otherwise
 	}
 	return err
-}
-
-func (s *Server) data() string { return filepath.Join(s.dir, "data") }
-
-// socketDir is where the server puts its socket: the kernel takes no path longer
-// than 107 bytes, so a deep folder gets none.
-func (s *Server) socketDir() string {
-	if len(s.dir)+len("/.s.PGSQL.65535.lock") > 103 {
-		return ""
-	}
-	return s.dir
-}
-
-// initCluster makes the cluster unless there is one.
-func (s *Server) initCluster(ctx context.Context) error {
-	secret := filepath.Join(s.dir, "password")
-	if _, err := os.Stat(filepath.Join(s.data(), "PG_VERSION")); err == nil {
-		b, err := os.ReadFile(secret)
-		if err != nil {
-			return fmt.Errorf("use the cluster in %s again: %w", s.dir, err)
-		}
-		s.password = strings.TrimSpace(string(b))
-		return nil
-	}
-	s.password = strings.ToLower(rand.Text())
-	if err := os.WriteFile(secret, []byte(s.password+"\n"), 0o600); err != nil {
-		return fmt.Errorf("write password of the throwaway cluster: %w", err)
-	}
-	if err := s.owner.give(secret); err != nil {
-		return err
-	}
-	out := &tail{also: s.cfg.Stdout}
-	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, "initdb"), "-D", s.data(), "-U", serverUser, "--pwfile="+secret,
-		"--auth-local=trust", "--auth-host=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions")
-	cmd.Stdout, cmd.Stderr, cmd.Dir, cmd.Env = out, out, s.dir, serverEnv(s.dir)
-	done := make(chan error, 1)
-	err := runChild(cmd, s.owner, func(err error) { done <- err })
-	if err == nil {
-		err = <-done
-	}
-	if err != nil {
-		return &undrop.Error{Code: undrop.Failed, Op: "make a throwaway PostgreSQL cluster in " + s.dir,
-			Err: fmt.Errorf("%w: %s", err, out), Hint: "point UNDROP_POSTGRES_BIN at the bin folder of a working installation"}
-	}
-	return nil
-}
-
-// serverEnv is a small environment: PG* variables of the person who starts us
-// must not reach the server.
-func serverEnv(dir string) []string {
-	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "LC_ALL=C", "TZ=UTC", "TMPDIR=" + os.TempDir()}
-}
-
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
 // tail keeps the last lines that a process wrote and hands them on.
