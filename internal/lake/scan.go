@@ -4,15 +4,17 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"strconv"
 
 	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table"
 )
 
 // ScanOptions select what Scan reads.
 type ScanOptions struct {
-	SnapshotID int64    // 0: the head of main
+	SnapshotID int64    // 0: the head of main, with the current schema
 	Columns    []string // by the names of the schema that is read; none: all
 	Filter     iceberg.BooleanExpression
 	Limit      int64 // rows, 0: no limit
@@ -39,7 +41,17 @@ func (l *Lake) Scan(ctx context.Context, t *Table, o ScanOptions) iter.Seq2[arro
 		if scan == nil {
 			return
 		}
-		_, records, err := scan.ToArrowRecords(ctx)
+		var records iter.Seq2[arrow.RecordBatch, error]
+		if ids := widenedIDs(t); len(ids) > 0 {
+			records, err = l.scanWidened(ctx, t, o, scan, ids)
+		} else {
+			_, records, err = scan.ToArrowRecords(ctx)
+		}
+		if err != nil {
+			fail(err)
+			return
+		}
+		projection, err := scan.Projection()
 		if err != nil {
 			fail(err)
 			return
@@ -49,13 +61,27 @@ func (l *Lake) Scan(ctx context.Context, t *Table, o ScanOptions) iter.Seq2[arro
 				fail(err)
 				return
 			}
-			ok := yield(rec, nil)
+			named := withIDs(rec, projection)
 			rec.Release()
+			ok := yield(named, nil)
+			named.Release()
 			if !ok {
 				return
 			}
 		}
 	}
+}
+
+// withIDs puts the field ids, which the library leaves out, on the columns of rec:
+// a column that was renamed can be told by nothing else.
+func withIDs(rec arrow.RecordBatch, schema *iceberg.Schema) arrow.RecordBatch {
+	fields := rec.Schema().Fields()
+	for i := range fields {
+		if f, ok := schema.FindFieldByName(fields[i].Name); ok {
+			fields[i].Metadata = arrow.NewMetadata([]string{fieldIDKey}, []string{strconv.Itoa(f.ID)})
+		}
+	}
+	return array.NewRecordBatch(arrow.NewSchema(fields, nil), rec.Columns(), rec.NumRows())
 }
 
 // scan makes the library's scan; nil when there is no snapshot to read.
@@ -66,7 +92,7 @@ func (l *Lake) scan(t *Table, o ScanOptions) (*table.Scan, error) {
 		if head == nil {
 			return nil, nil
 		}
-		id = head.ID
+		id, o.Current = head.ID, true
 	} else if t.Snapshot(id) == nil {
 		return nil, fmt.Errorf("it has no snapshot %d", id)
 	}

@@ -60,9 +60,12 @@ func fieldIndex(fields []arrow.Field, f undrop.Field) int {
 	return named
 }
 
-// fieldID is the Iceberg field id of an arrow field that comes from Parquet.
+// fieldIDKey is where the Parquet reader keeps field ids.
+const fieldIDKey = "PARQUET:field_id"
+
+// fieldID is the Iceberg field id of an arrow field.
 func fieldID(f arrow.Field) (int, bool) {
-	raw, ok := f.Metadata.GetValue("PARQUET:field_id")
+	raw, ok := f.Metadata.GetValue(fieldIDKey)
 	if !ok {
 		return 0, false
 	}
