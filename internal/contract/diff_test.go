@@ -125,4 +125,3 @@ func loadText(t testing.TB, text string) *Contract {
 	}
 	return c
 }
-

@@ -35,7 +35,7 @@ func validate(r *report, root *node) {
 			v.once(h.n, "odcs.choice", h.path, h.msg)
 		}
 	}
-	if !HasErrors(r.lint[before:]) { // what was held back was all there is
+	if !HasErrors(r.lint[before:]) && !v.excused { // what was held back was all there is
 		for _, e := range v.unevaluated {
 			n, path := v.at(e.InstanceLocation)
 			r.errorf(n, "odcs.unknown-key", path, "%s is not allowed here", lastOf(e.InstanceLocation))
@@ -49,6 +49,7 @@ type validation struct {
 	root        *node
 	unevaluated []*jsonschema.ValidationError
 	held        []held
+	excused     bool // the schema failed where the text does not
 	seen        map[string]bool
 }
 
@@ -67,6 +68,9 @@ func (v *validation) walk(e *jsonschema.ValidationError) {
 		v.unevaluated = append(v.unevaluated, e)
 	case *kind.Required:
 		for _, key := range k.Missing {
+			if v.excuse(e.InstanceLocation, n, key) {
+				continue
+			}
 			msg := fmt.Sprintf("%s is missing", key)
 			if key == "map" {
 				msg = "a property of logicalType map needs a map block with key and value"
@@ -99,6 +103,22 @@ func (v *validation) walk(e *jsonschema.ValidationError) {
 			v.walk(c)
 		}
 	}
+}
+
+// excuse reports a key that the schema asks for only because its conditions do
+// not ask whether logicalType is there. The text asks for map where logicalType
+// is map, and the text is what counts.
+func (v *validation) excuse(loc []string, n *node, key string) bool {
+	if key == "dimensions" && len(loc) > 0 {
+		n, _ = v.at(loc[:len(loc)-1])
+	} else if key != "map" {
+		return false
+	}
+	if n.str("logicalType") != "" {
+		return false
+	}
+	v.excused = true
+	return true
 }
 
 func (v *validation) leaf(e *jsonschema.ValidationError, n *node, path string) {

@@ -118,8 +118,7 @@ func readYAML(r *report, data []byte) *node {
 			continue
 		}
 		if root != nil {
-			at := &node{}
-			place(at, d.Body.GetToken())
+			at := (&converter{report: &report{}, anchors: map[string]ast.Node{}, open: map[string]bool{}}).convert(d.Body, "", 0)
 			r.errorf(at, "yaml.documents", "", "a contract is one YAML document; a second one begins here")
 			break
 		}
