@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	undrop "github.com/undrop/undrop"
+	"github.com/undrop/undrop/internal/config"
 )
 
 var errNoSubcommand = errors.New("needs a subcommand")
@@ -93,7 +94,7 @@ func unknownCommand(c *cobra.Command, word string) error {
 			names = append(names, append([]string{sub.Name()}, sub.Aliases...)...)
 		}
 	}
-	if near := nearest(word, names); near != "" {
+	if near := config.Nearest(word, names); near != "" {
 		hint = c.CommandPath() + " " + near
 	}
 	return &undrop.Error{Code: undrop.BadInput, Op: c.CommandPath(), Err: fmt.Errorf("unknown command %q", word), Hint: hint}
@@ -110,7 +111,7 @@ func flagError(c *cobra.Command, err error) error {
 				names = append(names, f.Name)
 			}
 		})
-		if near := nearest(missing.GetSpecifiedName(), names); near != "" {
+		if near := config.Nearest(missing.GetSpecifiedName(), names); near != "" {
 			hint = c.CommandPath() + " --" + near
 		}
 	}

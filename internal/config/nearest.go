@@ -1,14 +1,14 @@
-package cli
+package config
 
 import "strings"
 
-// nearest is the name that a person most likely meant by word, "" when none is
+// Nearest is the name that a person most likely meant by word, "" when none is
 // near: at most a third of the letters differ, or word begins exactly one of them.
-func nearest(word string, names []string) string {
+func Nearest(word string, names []string) string {
 	word = strings.ToLower(word)
 	best, bestAt, begun := "", len(word)/3+2, []string{}
 	for _, name := range names {
-		if d := distance(word, name); d < bestAt {
+		if d := distance(word, strings.ToLower(name)); d < bestAt {
 			best, bestAt = name, d
 		}
 		if word != "" && strings.HasPrefix(name, word) {
