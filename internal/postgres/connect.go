@@ -172,3 +172,13 @@ func withoutSecrets(dsn, text string) string {
 	}
 	return text
 }
+
+// wrapHint says what was attempted; an error that is already on its way to a
+// person stays as it is.
+func wrapHint(op string, err error) error {
+	var e *undrop.Error
+	if err == nil || errors.As(err, &e) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", op, err)
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -66,4 +67,17 @@ func slotFor(dsn string) string {
 	db := dsn[strings.LastIndexByte(dsn, '/')+1:]
 	db, _, _ = strings.Cut(db, "?")
 	return "s_" + db
+}
+
+// openFolder is a temporary folder that other users may enter, as the server's
+// user must when root runs the tests.
+func openFolder(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, d := range []string{dir, filepath.Dir(dir)} {
+		if err := os.Chmod(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
 }

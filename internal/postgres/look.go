@@ -128,13 +128,3 @@ func scalarTerms(base, v string, c *undrop.RelationColumn) []lookTerm {
 		return nil
 	}
 }
-
-// wrapHint says what was attempted; an error that is already on its way to a
-// person stays as it is.
-func wrapHint(op string, err error) error {
-	var e *undrop.Error
-	if errors.As(err, &e) {
-		return err
-	}
-	return fmt.Errorf("%s: %w", op, err)
-}

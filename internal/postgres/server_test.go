@@ -69,10 +69,7 @@ func TestServerRestarts(t *testing.T) {
 // A cluster in a named folder is kept and used again.
 func TestServerFolderIsUsedAgain(t *testing.T) {
 	postgrestest.Start(t)
-	dir := filepath.Join(t.TempDir(), "deep", strings.Repeat("folder", 20))
-	for name := filepath.Dir(dir); name != os.TempDir(); name = filepath.Dir(name) {
-		_ = os.Chmod(name, 0o755)
-	}
+	dir := filepath.Join(openFolder(t), "deep", strings.Repeat("folder", 20))
 	for run := range 2 {
 		s, err := postgres.StartServer(t.Context(), postgres.ServerConfig{Dir: dir})
 		if err != nil {
@@ -93,7 +90,7 @@ func TestServerRefusesClosedFolder(t *testing.T) {
 	if os.Geteuid() != 0 || runtime.GOOS == "windows" {
 		t.Skip("only root starts servers as somebody else")
 	}
-	closed := filepath.Join(t.TempDir(), "closed")
+	closed := filepath.Join(openFolder(t), "closed")
 	if err := os.Mkdir(closed, 0o700); err != nil {
 		t.Fatal(err)
 	}

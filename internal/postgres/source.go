@@ -152,8 +152,7 @@ func (s *Source) Barrier(ctx context.Context, prefix, content string) (undrop.LS
 			if _, err := tx.Exec(ctx, "set local synchronous_commit = local"); err != nil {
 				return err
 			}
-			return tx.QueryRow(ctx, `select pg_logical_emit_message(false, $1::text, $2::text)::text from
-				(select pg_current_xact_id() offset 0) x`, prefix, content).Scan(&text)
+			return tx.QueryRow(ctx, "select pg_logical_emit_message(false, $1::text, $2::text)::text, pg_current_xact_id()::text", prefix, content).Scan(&text, nil)
 		})
 	})
 	if err != nil {
