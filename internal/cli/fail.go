@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	undrop "github.com/undrop/undrop"
+	"github.com/undrop/undrop/internal/api"
 	"github.com/undrop/undrop/internal/config"
 )
 
@@ -24,12 +25,12 @@ func (e *Env) fail(ctx context.Context, err error) int {
 		// The signal is the reason, not the step that noticed it first.
 		code, err = undrop.Interrupted, &undrop.Error{Code: undrop.Interrupted, Err: errors.New("interrupted")}
 	}
-	shown := describe(err)
+	shown := api.FailureOf(err)
 	shown.Code = code
 	if e.JSON {
-		line, jerr := json.Marshal(map[string]failure{"error": shown})
-		if jerr != nil {
-			line = []byte(`{"error":{"code":"failed"}}`)
+		line, jerr := json.Marshal(map[string]api.Failure{"error": shown})
+		if jerr != nil { // the text is not Unicode, perhaps
+			line = []byte(`{"error":{"code":"failed","message":"the error cannot be written as JSON"}}`)
 		}
 		fmt.Fprintf(e.Stderr, "%s\n", line)
 		return code.Exit()
@@ -43,41 +44,6 @@ func (e *Env) fail(ctx context.Context, err error) int {
 		fmt.Fprintf(e.Stderr, "try: %s\n", strings.ReplaceAll(strings.TrimSpace(shown.Hint), "\n", "\n     "))
 	}
 	return code.Exit()
-}
-
-// failure is an error as --json shows it on standard error.
-type failure struct {
-	Code    undrop.Code `json:"code"`
-	Op      string      `json:"op,omitempty"`
-	Message string      `json:"message"`
-	Hint    string      `json:"hint,omitempty"`
-}
-
-// describe takes operation and hint from the first undrop.Error in the chain
-// that has them; text that was wrapped around it is not lost.
-func describe(err error) failure {
-	if e, ok := err.(*undrop.Error); ok { //nolint:errorlint // only the outermost error may be taken apart
-		f := failure{Op: e.Op, Message: e.Err.Error(), Hint: e.Hint}
-		if f.Hint == "" {
-			f.Hint = hintOf(e.Err)
-		}
-		return f
-	}
-	return failure{Message: err.Error(), Hint: hintOf(err)}
-}
-
-// hintOf is the outermost hint in the chain.
-func hintOf(err error) string {
-	for {
-		var e *undrop.Error
-		if !errors.As(err, &e) {
-			return ""
-		}
-		if e.Hint != "" {
-			return e.Hint
-		}
-		err = e.Err
-	}
 }
 
 // usageError makes a mistake in the command line of c a BadInput.
@@ -94,7 +60,7 @@ func unknownCommand(c *cobra.Command, word string) error {
 			names = append(names, append([]string{sub.Name()}, sub.Aliases...)...)
 		}
 	}
-	if near := config.Nearest(word, names); near != "" {
+	if near := nearest(word, names); near != "" {
 		hint = c.CommandPath() + " " + near
 	}
 	return &undrop.Error{Code: undrop.BadInput, Op: c.CommandPath(), Err: fmt.Errorf("unknown command %q", word), Hint: hint}
@@ -111,9 +77,13 @@ func flagError(c *cobra.Command, err error) error {
 				names = append(names, f.Name)
 			}
 		})
-		if near := config.Nearest(missing.GetSpecifiedName(), names); near != "" {
+		if near := nearest(missing.GetSpecifiedName(), names); near != "" {
 			hint = c.CommandPath() + " --" + near
 		}
 	}
 	return &undrop.Error{Code: undrop.BadInput, Op: c.CommandPath(), Err: err, Hint: hint}
 }
+
+// nearest is the word that a person most likely meant, by the rule that the
+// configuration uses for its keys.
+func nearest(word string, words []string) string { return config.Nearest(word, words) }
