@@ -20,6 +20,7 @@ import (
 // commands are all verbs, in the order in which help shows them.
 func commands(env *Env) []*cobra.Command {
 	return []*cobra.Command{
+		contractCommand(env, nil),
 		versionCommand(env),
 	}
 }

@@ -167,3 +167,25 @@ func (c *ruleCompiler) quality(q Quality) {
 		}
 	}
 }
+
+// Promises lists what p promises about its values beyond its type, for a person.
+func (p *Property) Promises() []string {
+	var out []string
+	for _, k := range p.rules {
+		out = append(out, k.detail)
+	}
+	if p.Unique {
+		out = append(out, "unique")
+	}
+	if p.Items != nil {
+		for _, s := range p.Items.Promises() {
+			out = append(out, "items "+s)
+		}
+	}
+	for _, c := range p.Properties {
+		for _, s := range c.Promises() {
+			out = append(out, c.Name+" "+s)
+		}
+	}
+	return out
+}
