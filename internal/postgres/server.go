@@ -54,6 +54,7 @@ type Server struct {
 	dir      string
 	password string
 	port     int
+	answered bool   // on this port: it is known to others and stays
 	owner    *owner // who the processes run as; nil: whoever we are
 
 	mu   sync.Mutex
@@ -118,7 +119,7 @@ func (s *Server) Restart(ctx context.Context) error {
 		return err
 	}
 	for try := 1; ; try++ {
-		if s.port == 0 || try > 1 && s.proc == nil && s.cfg.Dir == "" {
+		if s.port == 0 {
 			port, err := freePort()
 			if err != nil {
 				return err
@@ -127,6 +128,7 @@ func (s *Server) Restart(ctx context.Context) error {
 		}
 		err := s.start(ctx)
 		if err == nil {
+			s.answered = true
 			return nil
 		}
 		// Two causes pass by themselves: another process took the port between our
@@ -134,6 +136,9 @@ func (s *Server) Restart(ctx context.Context) error {
 		// shared memory.
 		if try == 5 || ctx.Err() != nil || !strings.Contains(err.Error(), "in use") {
 			return err
+		}
+		if !s.answered {
+			s.port = 0 // nobody knows it yet
 		}
 		select {
 		case <-ctx.Done():

@@ -137,8 +137,8 @@ func (s *Source) Identity(ctx context.Context) (Identity, error) {
 
 // Barrier writes a non-transactional message into the write-ahead log and
 // returns the LSN where its record ends. Every transaction that was
-// acknowledged to its client before the call committed before that LSN. The
-// stream reports the LSN where the record begins, which is smaller.
+// acknowledged to its client before the call committed before that LSN, and the
+// stream reports the message with the same LSN.
 func (s *Source) Barrier(ctx context.Context, prefix, content string) (undrop.LSN, error) {
 	var text string
 	err := s.with(ctx, func(c *pgx.Conn) error {

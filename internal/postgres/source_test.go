@@ -92,8 +92,9 @@ func TestIdentity(t *testing.T) {
 // A barrier lies after everything that was acknowledged before, and is flushed
 // at once: a stream must not wait for the WAL writer.
 func TestBarrierIsFlushedBehindCommits(t *testing.T) {
-	dsn := postgrestest.NewDatabase(t, "create table t (a int)")
+	dsn := postgrestest.NewDatabase(t, "create table t (a int)", "create publication undrop_core for table t")
 	s := open(t, dsn)
+	postgrestest.Exec(t, dsn, "select pg_create_logical_replication_slot('"+slotFor(dsn)+"', 'pgoutput')")
 	for range 5 {
 		postgrestest.Exec(t, dsn, "set synchronous_commit = off; insert into t values (1)")
 		before, err := s.InsertPosition(t.Context())
@@ -110,6 +111,18 @@ func TestBarrierIsFlushedBehindCommits(t *testing.T) {
 		}
 		if at <= before || flushed < at {
 			t.Errorf("insert position %s, barrier %s, flushed to %s: want them in this order", before, at, flushed)
+		}
+		messages := postgrestest.Query(t, dsn, "select lsn from pg_logical_slot_get_binary_changes('"+slotFor(dsn)+
+			"', null, null, 'proto_version', '1', 'publication_names', 'undrop_core', 'messages', 'true') where get_byte(data, 0) = ascii('M')")
+		if len(messages) != 1 {
+			t.Fatalf("the stream has %d messages, want 1", len(messages))
+		}
+		streamed, err := undrop.ParseLSN(messages[0][0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if streamed != at {
+			t.Errorf("the stream has the barrier at %s, want %s", streamed, at)
 		}
 	}
 }
