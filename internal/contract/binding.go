@@ -146,6 +146,9 @@ func (k *compiler) key(o *Object, n *node, path string) {
 		if required, set := at.flag("required"); set && !required {
 			k.bindf(at.or("required"), "bind.key-null", p.Path, "%s is part of the key and may be null; say required: true, or choose undrop.mode: history without a key", p.Name)
 		}
+		if f := p.Field; f.OnNaN == undrop.BadNull || f.OnInfinity == undrop.BadNull || f.OnOverflow == undrop.BadNull {
+			k.bindf(at, "bind.null-required", p.Path, "%s is part of the key, so a value that cannot be held cannot become null: say quarantine", p.Name)
+		}
 		p.Field.Required = true // a primary key has no nulls
 		o.Table.Fields[part.index].Required = true
 	}

@@ -105,8 +105,9 @@ func (d *drafter) key() {
 			d.history(fmt.Sprintf("key column %s is not sent by the source", name))
 			return
 		}
-		switch t := draftType(d.rel.Columns[i]); {
-		case t.options == "format: f32" || t.options == "format: f64":
+		t := draftType(d.rel.Columns[i])
+		switch base := parsePhysical(t.physical).base; {
+		case base == "float4" || base == "float8": // as text too: 0 and -0 are equal
 			d.history(fmt.Sprintf("key column %s is a floating-point number, of which equal ones may differ", name))
 			return
 		case t.items != nil:

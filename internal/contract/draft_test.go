@@ -107,6 +107,7 @@ func TestDraftCarriesEveryTypeFamily(t *testing.T) {
 		{with(column("c", "integer[]"), nested), "string"},
 		{column("c", "int4range[]"), "string"},
 		{column("c", "public.pair[]"), "string"},
+		{undrop.RelationColumn{Name: "c", Type: "public.ids[]", Base: "integer[]", Class: "array"}, "string"},
 		{undrop.RelationColumn{Name: "c", Type: "public.mood", Base: "public.mood", Class: "enum", Enum: []string{"sad", "it's ok", "true", "1"}}, "string"},
 		{undrop.RelationColumn{Name: "c", Type: "public.mood[]", Base: "public.mood", Class: "array", Enum: []string{"sad", "ok"}}, "list<string>"},
 		{undrop.RelationColumn{Name: "c", Type: "public.amount", Base: "numeric(10,2)", Class: "domain"}, "decimal(10,2)"},
@@ -135,6 +136,9 @@ func TestDraftCarriesEveryTypeFamily(t *testing.T) {
 
 func TestDraftChoosesHistoryWithoutAUsableKey(t *testing.T) {
 	cols := []undrop.RelationColumn{column("a", "integer"), column("f", "double precision"), column("l", "integer[]")}
+	odd := column("fn", "real")
+	odd.HasNaN = true
+	cols = append(cols, odd)
 	gen := column("g", "integer")
 	gen.Generated = true
 	cols = append(cols, gen)
@@ -147,6 +151,7 @@ func TestDraftChoosesHistoryWithoutAUsableKey(t *testing.T) {
 		{"no key", undrop.Relation{Identity: "full"}, undrop.History, ""},
 		{"primary key", undrop.Relation{PrimaryKey: []string{"a"}}, undrop.Mirror, "a"},
 		{"float key", undrop.Relation{PrimaryKey: []string{"f"}}, undrop.History, ""},
+		{"float key with NaN", undrop.Relation{PrimaryKey: []string{"fn"}}, undrop.History, ""},
 		{"list key", undrop.Relation{PrimaryKey: []string{"l"}}, undrop.History, ""},
 		{"generated key", undrop.Relation{PrimaryKey: []string{"g"}}, undrop.History, ""},
 		{"replica identity index", undrop.Relation{Identity: "index", IdentityKey: []string{"a"}}, undrop.Mirror, "a"},

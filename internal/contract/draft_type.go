@@ -164,6 +164,9 @@ func draftArray(c undrop.RelationColumn, physical string) drafted {
 		text.comment = "text: some live arrays have several dimensions or begin at another index than 1"
 		text.note = "holds arrays of several dimensions or other lower bounds and is drafted as text"
 		return text
+	case strings.HasSuffix(element.Type, "[]"):
+		text.comment = "an array of arrays, as PostgreSQL prints it"
+		return text
 	case len(c.Members) > 0 || len(c.Enum) == 0 && !listable[parsePhysical(element.Type).base]:
 		text.comment = "the array as PostgreSQL prints it"
 		return text
