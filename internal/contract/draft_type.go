@@ -72,7 +72,9 @@ func draftScalar(c undrop.RelationColumn, phys physical) drafted {
 		return text("prints by the server's locale, so text")
 	case "date":
 		if c.HasInfinity || c.OutOfRange {
-			return text("text: some live values are infinity or outside the years 0001 to 9999")
+			t := text("text: some live values are infinity or outside the years 0001 to 9999")
+			t.note = "holds infinity or years outside 0001 to 9999 and is drafted as text"
+			return t
 		}
 		return drafted{logical: "date", comment: "infinity and years outside 0001 to 9999 would be quarantined"}
 	case "timestamp", "timestamptz":
@@ -94,7 +96,8 @@ func draftScalar(c undrop.RelationColumn, phys physical) drafted {
 // that has them is text.
 func draftFloat(c undrop.RelationColumn, phys physical) drafted {
 	if c.HasNaN || c.HasInfinity {
-		return drafted{logical: "string", comment: "text: some live values are NaN or infinite"}
+		return drafted{logical: "string", comment: "text: some live values are NaN or infinite",
+			note: "holds NaN or infinity and is drafted as text"}
 	}
 	format := "format: f64"
 	if phys.base == "float4" {
