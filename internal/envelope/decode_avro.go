@@ -4,99 +4,43 @@ import (
 	"encoding/binary"
 	"math"
 	"math/bits"
-	"unicode/utf8"
 
 	"github.com/undrop/undrop/internal/batch"
 )
 
-// reader walks the bytes of one Avro value. The first failure sticks: everything
-// read after it is zero, and no more bytes are left.
-type reader struct {
-	p      []byte
-	i      int
-	reason string
-	column string
-}
-
-const short = "the record ends too early"
-
-func (r *reader) fail(reason string) {
-	if r.reason == "" {
-		r.reason = reason
-	}
-	r.i = len(r.p)
-}
-
-// long reads a zigzag number of up to 64 bits.
-func (r *reader) long() int64 {
-	if i := r.i; len(r.p)-i >= 8 {
-		u := binary.LittleEndian.Uint64(r.p[i:])
-		if u&0x80 == 0 {
-			r.i = i + 1
-			return int64(u>>1&0x3f) ^ -int64(u&1)
-		}
-		if stop := ^u & 0x8080808080808080; stop != 0 {
-			n := bits.TrailingZeros64(stop)>>3 + 1
-			r.i = i + n
-			return gatherLong(u, n)
-		}
-	}
-	return r.longSlow()
-}
-
-func (r *reader) longSlow() int64 {
-	u, n := binary.Uvarint(r.p[r.i:])
-	switch {
-	case n > 0:
-		r.i += n
-		return int64(u>>1) ^ -int64(u&1)
-	case n < 0:
-		r.fail("a number of more than 64 bits")
-	default:
-		r.fail(short)
-	}
-	return 0
-}
-
-// branch reads which branch of a union of two follows.
-func (r *reader) branch() int {
-	if r.i < len(r.p) {
-		if b := r.p[r.i]; b == 0 || b == 2 {
-			r.i++
-			return int(b >> 1)
-		}
-		r.fail("no such branch of a union")
-		return 0
-	}
-	r.fail(short)
-	return 0
-}
-
-// length reads the length of text or bytes.
-func (r *reader) length() int {
-	n := r.long()
-	if n < 0 || n > int64(len(r.p)-r.i) {
-		r.fail(short)
-		return 0
-	}
-	return int(n)
-}
-
-// bytes reads n bytes; valid as long as the record.
-func (r *reader) bytes(n int) []byte {
-	if n > len(r.p)-r.i {
-		r.fail(short)
-		return nil
-	}
-	v := r.p[r.i : r.i+n]
-	r.i += n
-	return v
-}
-
-// row runs the steps of a record into columns.
+// row runs the steps of a record into columns. What most columns are is read
+// here, without a call, as long as the record goes on for long enough.
 func (r *reader) row(steps []step, cols []batch.Column) {
+	p, i := r.p, r.i
 	for k := range steps {
 		s := &steps[k]
+		if s.col >= 0 && s.nullAt >= 0 && len(p)-i >= 9 {
+			c := &cols[s.col]
+			if p[i] == byte(s.nullAt<<1) {
+				c.AppendNull()
+				i++
+				continue
+			}
+			if p[i] == byte(2-s.nullAt<<1) {
+				u := binary.LittleEndian.Uint64(p[i+1:])
+				switch s.act {
+				case actLong:
+					if stop := ^u & 0x8080808080808080; stop != 0 {
+						n := bits.TrailingZeros64(stop)>>3 + 1
+						c.AppendInt(gatherLong(u, n))
+						i += 1 + n
+						continue
+					}
+				case actText:
+					if end := i + 2 + int(p[i+1]>>1); p[i+1]&0x81 == 0 && end <= len(p) && validText(p[i+2:end]) {
+						c.AppendBytes(p[i+2 : end])
+						i = end
+						continue
+					}
+				}
+			}
+		}
+		r.i = i
 		if s.col < 0 {
 			r.skip(s.typ)
 		} else {
@@ -108,7 +52,9 @@ func (r *reader) row(steps []step, cols []batch.Column) {
 			}
 			return
 		}
+		i = r.i
 	}
+	r.i = i
 }
 
 // optional reads a value that may be null.
@@ -285,116 +231,4 @@ func (r *reader) entry(s *step, c *batch.Column) {
 			r.skip(kid.typ)
 		}
 	}
-}
-
-// block reads how many values follow; 0 ends an array or map. Each takes at least
-// a byte, so a count beyond the rest of the record is a lie.
-func (r *reader) block() int {
-	n := r.long()
-	if n < 0 {
-		n = -n
-		r.long() // size in bytes
-	}
-	if n < 0 || n > int64(len(r.p)-r.i) {
-		r.fail(short)
-		return 0
-	}
-	return int(n)
-}
-
-// skip walks over a value.
-func (r *reader) skip(t *avroType) {
-	switch t.kind {
-	case avroNull:
-	case avroBoolean:
-		r.bytes(1)
-	case avroInt, avroLong, avroEnum:
-		r.long()
-	case avroFloat:
-		r.bytes(4)
-	case avroDouble:
-		r.bytes(8)
-	case avroBytes, avroString:
-		r.bytes(r.length())
-	case avroFixed:
-		r.bytes(t.size)
-	case avroArray, avroMap:
-		for n := r.block(); n > 0; n = r.block() {
-			for ; n > 0 && r.reason == ""; n-- {
-				if t.kind == avroMap {
-					r.bytes(r.length())
-				}
-				r.skip(t.items)
-			}
-		}
-	case avroRecord:
-		for i := range t.fields {
-			r.skip(t.fields[i].typ)
-		}
-	case avroUnion:
-		n := r.long()
-		if n < 0 || n >= int64(len(t.branches)) {
-			r.fail("no such branch of a union")
-			return
-		}
-		r.skip(t.branches[n])
-	}
-}
-
-// validText reports whether v may be a value of kind String.
-func validText(v []byte) bool {
-	const lows, highs = 0x0101010101010101, 0x8080808080808080
-	i := 0
-	for ; len(v)-i >= 8; i += 8 {
-		w := binary.LittleEndian.Uint64(v[i:])
-		if (w|(w-lows))&highs != 0 { // a byte that is not ASCII, or perhaps a zero
-			return validTextSlow(v[i:])
-		}
-	}
-	for ; i < len(v); i++ {
-		if v[i]-1 >= 0x7f {
-			return validTextSlow(v[i:])
-		}
-	}
-	return true
-}
-
-func validTextSlow(v []byte) bool {
-	for _, b := range v {
-		if b == 0 {
-			return false
-		}
-	}
-	return utf8.Valid(v)
-}
-
-// parseUUID appends the 16 bytes of the usual 36 characters.
-func parseUUID(dst, s []byte) ([]byte, bool) {
-	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
-		return dst, false
-	}
-	at := len(dst)
-	for i := 0; i < 36; i += 2 {
-		if i == 8 || i == 13 || i == 18 || i == 23 {
-			i++
-		}
-		hi, lo := hexDigit(s[i]), hexDigit(s[i+1])
-		if hi > 15 || lo > 15 {
-			return dst[:at], false
-		}
-		dst = append(dst, hi<<4|lo)
-	}
-	return dst, true
-}
-
-func hexDigit(b byte) byte {
-	switch {
-	case b >= '0' && b <= '9':
-		return b - '0'
-	case b >= 'a' && b <= 'f':
-		return b - 'a' + 10
-	case b >= 'A' && b <= 'F':
-		return b - 'A' + 10
-	}
-	return 255
 }

@@ -80,10 +80,13 @@ func readEvent(rec *kgo.Record) (ev event, err error) {
 			return ev, &Malformed{Reason: fmt.Sprintf("header %s: %v", h.Key, err)}
 		}
 	}
-	for name, ok := range map[string]bool{HeaderLSN: lsn, HeaderSeq: seq, HeaderAt: at} {
-		if !ok {
-			return ev, &Malformed{Reason: "header " + name + " is missing"}
-		}
+	switch {
+	case !lsn:
+		return ev, &Malformed{Reason: "header " + HeaderLSN + " is missing"}
+	case !seq:
+		return ev, &Malformed{Reason: "header " + HeaderSeq + " is missing"}
+	case !at:
+		return ev, &Malformed{Reason: "header " + HeaderAt + " is missing"}
 	}
 	return ev, nil
 }

@@ -35,7 +35,7 @@ type planField struct {
 	part   part
 	nullAt int // see step
 	typ    *avroType
-	run    []*avroType // source block: fields to skip that hardly ever change
+	run    []*avroType // fields to skip that are often the same from record to record
 	memo   []byte      // their bytes in the record before
 }
 
@@ -60,6 +60,12 @@ func compilePlan(id int, text string, t *undrop.Table) (*plan, error) {
 		pf := planField{part: envelopeParts[f.name], nullAt: -1, typ: f.typ}
 		found[pf.part] = true
 		switch pf.part {
+		case partOther:
+			if n := len(p.fields); n > 0 && p.fields[n-1].part == partOther {
+				p.fields[n-1].run = append(p.fields[n-1].run, f.typ)
+				continue
+			}
+			pf.run = []*avroType{f.typ}
 		case partBefore, partAfter:
 			var rec *avroType
 			if rec, pf.nullAt, err = optional(f.typ, avroRecord); err != nil || pf.nullAt < 0 {
@@ -163,7 +169,7 @@ func (p *plan) run(r *reader, c *change, b *batch.Batch) {
 				c.op = undrop.Op(op[0])
 			}
 		default:
-			r.skip(f.typ)
+			r.skipSteady(f)
 		}
 		if r.reason != "" {
 			return
@@ -219,11 +225,15 @@ func (p *plan) runSource(r *reader, c *change) {
 	}
 }
 
-// skipSteady skips fields of the source block. A run of them usually has the bytes
-// that it had in the record before: what was well-formed once is so again.
+// skipSteady skips fields that nobody asks for. A run of them usually has the bytes
+// that it had in the record before, and bytes that were well-formed are so again.
 func (r *reader) skipSteady(f *planField) {
 	if f.run == nil {
-		r.skip(f.typ)
+		if f.typ.kind == avroLong {
+			r.long()
+		} else {
+			r.skip(f.typ)
+		}
 		return
 	}
 	if n := len(f.memo); n > 0 && len(r.p)-r.i >= n && string(r.p[r.i:r.i+n]) == string(f.memo) {
