@@ -1,0 +1,312 @@
+package postgres
+
+import (
+	"bytes"
+	"math"
+	"strconv"
+)
+
+// The days and microseconds from 1970-01-01 that the years 0001 to 9999 span,
+// and from there to PostgreSQL's 2000-01-01.
+const (
+	minDay     = -719162
+	maxDay     = 2932896
+	dayMicros  = 86_400_000_000
+	minMicros  = minDay * dayMicros
+	maxMicros  = (maxDay+1)*dayMicros - 1
+	epochDays  = 10957
+	epochShift = epochDays * dayMicros
+)
+
+// daysOf counts the days from 1970-01-01 in the proleptic Gregorian calendar.
+func daysOf(y, m, d int64) int64 {
+	if m <= 2 {
+		y--
+	}
+	era := y / 400
+	if y < 0 {
+		era = (y - 399) / 400
+	}
+	yoe := y - era*400
+	doy := (153*((m+9)%12)+2)/5 + d - 1
+	doe := yoe*365 + yoe/4 - yoe/100 + doy
+	return era*146097 + doe - 719468
+}
+
+// civilOf is the inverse of daysOf.
+func civilOf(days int64) (y, m, d int64) {
+	z := days + 719468
+	era := z / 146097
+	if z < 0 {
+		era = (z - 146096) / 146097
+	}
+	doe := z - era*146097
+	yoe := (doe - doe/1460 + doe/36524 - doe/146096) / 365
+	doy := doe - (365*yoe + yoe/4 - yoe/100)
+	mp := (5*doy + 2) / 153
+	d = doy - (153*mp+2)/5 + 1
+	m = mp + 3
+	if m > 12 {
+		m -= 12
+	}
+	y = yoe + era*400
+	if m <= 2 {
+		y++
+	}
+	return y, m, d
+}
+
+// two reads two digits; over 99 for anything else.
+func two(v []byte) int64 {
+	a, b := v[0]-'0', v[1]-'0'
+	if a > 9 || b > 9 {
+		return 100
+	}
+	return int64(a)*10 + int64(b)
+}
+
+// dayText reads "2006-01-02" at the start of v. A longer year is out of range,
+// but is read past.
+func dayText(v []byte) (days int64, rest []byte, is issue) {
+	if len(v) < 10 || v[4] != '-' {
+		return longYear(v)
+	}
+	hi, lo := two(v), two(v[2:])
+	m, d := two(v[5:]), two(v[8:])
+	if hi > 99 || lo > 99 || v[7] != '-' || m < 1 || m > 12 || d < 1 || d > 31 {
+		return 0, nil, badForm
+	}
+	y := hi*100 + lo
+	if y == 0 {
+		return 0, nil, badForm
+	}
+	return daysOf(y, m, d), v[10:], fine
+}
+
+func longYear(v []byte) (int64, []byte, issue) {
+	switch string(v) {
+	case "infinity", "-infinity":
+		return 0, nil, badInfinity
+	}
+	year, rest, ok := bytes.Cut(v, []byte{'-'})
+	if !ok || len(year) < 5 || len(rest) < 5 {
+		return 0, nil, badForm
+	}
+	if _, ok := intText(year); !ok {
+		return 0, nil, badForm
+	}
+	return 0, nil, badRange
+}
+
+// beforeChrist reports the era that PostgreSQL prints at the end.
+func beforeChrist(v []byte) bool { return bytes.HasSuffix(v, []byte(" BC")) }
+
+func dateText(v []byte) (int64, issue) {
+	days, rest, is := dayText(v)
+	if is == fine && len(rest) > 0 {
+		if beforeChrist(v) {
+			return 0, badRange
+		}
+		return 0, badForm
+	}
+	return days, is
+}
+
+// clockText reads "15:04:05.999999" at the start of v, as microseconds.
+func clockText(v []byte) (micros int64, rest []byte, is issue) {
+	if len(v) < 8 || v[2] != ':' || v[5] != ':' {
+		return 0, nil, badForm
+	}
+	h, m, s := two(v), two(v[3:]), two(v[6:])
+	if h > 24 || m > 59 || s > 60 {
+		return 0, nil, badForm
+	}
+	micros = ((h*60+m)*60 + s) * 1_000_000
+	v = v[8:]
+	if len(v) > 0 && v[0] == '.' {
+		unit, i := int64(100_000), 1
+		for ; i < len(v) && v[i]-'0' <= 9; i++ {
+			micros += int64(v[i]-'0') * unit
+			unit /= 10
+		}
+		if i == 1 || i > 7 {
+			return 0, nil, badForm
+		}
+		v = v[i:]
+	}
+	return micros, v, fine
+}
+
+func timeText(v []byte) (int64, issue) {
+	micros, rest, is := clockText(v)
+	switch {
+	case is != fine || len(rest) > 0:
+		return 0, badForm
+	case micros >= dayMicros:
+		return 0, badRange
+	}
+	return micros, fine
+}
+
+// timestampText reads a timestamp, with a zone or without.
+func timestampText(v []byte, zoned bool) (int64, issue) {
+	days, rest, is := dayText(v)
+	if is != fine {
+		return 0, is
+	}
+	if len(rest) < 9 || rest[0] != ' ' {
+		return 0, badForm
+	}
+	micros, rest, is := clockText(rest[1:])
+	if is != fine {
+		return 0, is
+	}
+	micros += days * dayMicros
+	if zoned {
+		var offset int64
+		if offset, rest, is = zoneText(rest); is != fine {
+			return 0, is
+		}
+		micros -= offset
+	}
+	switch {
+	case len(rest) > 0 && beforeChrist(rest):
+		return 0, badRange
+	case len(rest) > 0:
+		return 0, badForm
+	case micros < minMicros || micros > maxMicros:
+		return 0, badRange
+	}
+	return micros, fine
+}
+
+// zoneText reads "+00" or "-03:30:15", as microseconds east of Greenwich.
+func zoneText(v []byte) (int64, []byte, issue) {
+	if len(v) < 3 || v[0] != '+' && v[0] != '-' {
+		return 0, nil, badForm
+	}
+	sign, offset := int64(1), int64(0)
+	if v[0] == '-' {
+		sign = -1
+	}
+	unit := int64(3600)
+	for first := true; first || len(v) >= 3 && v[0] == ':' && unit > 0; first = false {
+		n := two(v[1:])
+		if n > 59 {
+			return 0, nil, badForm
+		}
+		offset += n * unit
+		unit /= 60
+		v = v[3:]
+	}
+	return sign * offset * 1_000_000, v, fine
+}
+
+// dateBinary reads days since 2000-01-01.
+func dateBinary(n int32) (int64, issue) {
+	if n == math.MaxInt32 || n == math.MinInt32 {
+		return 0, badInfinity
+	}
+	days := int64(n) + epochDays
+	if days < minDay || days > maxDay {
+		return 0, badRange
+	}
+	return days, fine
+}
+
+// timestampBinary reads microseconds since 2000-01-01.
+func timestampBinary(n int64) (int64, issue) {
+	switch {
+	case n == math.MaxInt64 || n == math.MinInt64:
+		return 0, badInfinity
+	case n < minMicros-epochShift || n > maxMicros-epochShift:
+		return 0, badRange
+	}
+	return n + epochShift, fine
+}
+
+// appendDay prints days since 1970-01-01 of any year; the era belongs at the end
+// of the whole value.
+func appendDay(dst []byte, days int64) (_ []byte, bc bool) {
+	y, m, d := civilOf(days)
+	if y <= 0 {
+		y, bc = 1-y, true
+	}
+	dst = append(appendPadded(dst, uint64(y), 4), '-')
+	dst = append(appendPadded(dst, uint64(m), 2), '-')
+	return appendPadded(dst, uint64(d), 2), bc
+}
+
+// appendClock prints microseconds since midnight.
+func appendClock(dst []byte, micros int64) []byte {
+	s := uint64(micros / 1_000_000)
+	dst = append(appendPadded(dst, s/3600, 2), ':')
+	dst = append(appendPadded(dst, s/60%60, 2), ':')
+	dst = appendPadded(dst, s%60, 2)
+	if f := uint64(micros % 1_000_000); f > 0 {
+		dst = appendPadded(append(dst, '.'), f, 6)
+		for dst[len(dst)-1] == '0' {
+			dst = dst[:len(dst)-1]
+		}
+	}
+	return dst
+}
+
+// appendDateText prints a binary date.
+func appendDateText(dst []byte, n int32) []byte {
+	switch n {
+	case math.MaxInt32:
+		return append(dst, "infinity"...)
+	case math.MinInt32:
+		return append(dst, "-infinity"...)
+	}
+	dst, bc := appendDay(dst, int64(n)+epochDays)
+	return appendEra(dst, bc)
+}
+
+// appendTimestampText prints a binary timestamp.
+func appendTimestampText(dst []byte, n int64, zoned bool) []byte {
+	switch n {
+	case math.MaxInt64:
+		return append(dst, "infinity"...)
+	case math.MinInt64:
+		return append(dst, "-infinity"...)
+	}
+	days, micros := n/dayMicros, n%dayMicros
+	if micros < 0 {
+		days, micros = days-1, micros+dayMicros
+	}
+	dst, bc := appendDay(dst, days+epochDays)
+	dst = appendClock(append(dst, ' '), micros)
+	if zoned {
+		dst = append(dst, "+00"...)
+	}
+	return appendEra(dst, bc)
+}
+
+func appendEra(dst []byte, bc bool) []byte {
+	if bc {
+		return append(dst, " BC"...)
+	}
+	return dst
+}
+
+// appendBool prints a boolean as PostgreSQL's output function does.
+func appendBool(dst []byte, v bool) []byte {
+	if v {
+		return append(dst, 't')
+	}
+	return append(dst, 'f')
+}
+
+func floatBits(f float64) uint64 { return math.Float64bits(f) }
+
+// appendBits prints n bits, most significant first.
+func appendBits(dst, v []byte, n int) []byte {
+	for i := range min(n, 8*len(v)) {
+		dst = append(dst, '0'+v[i/8]>>(7-i%8)&1)
+	}
+	return dst
+}
+
+func appendInt(dst []byte, n int64) []byte { return strconv.AppendInt(dst, n, 10) }
