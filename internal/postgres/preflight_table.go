@@ -146,7 +146,7 @@ func (t *target) columnFindings(f *findings, version int) {
 		case c.Generated && version < 180000:
 			f.add(true, "column_generated", "", "column %s is generated: PostgreSQL %s does not publish it; leave it out of the contract", c.Name, versionText(version))
 		}
-		if why := misfit(field.Type, c); why != "" {
+		if why := Fits(field, *c); why != nil {
 			f.add(true, "column_type", "", "column %s is %s, and the contract's %s cannot carry it: %s", c.Name, c.Type, field.Type, why)
 		}
 	}
