@@ -96,9 +96,9 @@ func planEvolve(t *Table, next *undrop.Table) ([]string, *iceberg.Schema, error)
 	return e.plan, iceberg.NewSchemaWithIdentifiers(have.ID+1, want.IdentifierFieldIDs, fields...), nil
 }
 
-// lastOwnID is the highest field id that undrop gives: the metadata columns have
-// 10001 to 10006. Other engines continue above it.
-const lastOwnID = 10006
+// lastOwnID is the highest field id that undrop gives: those of the metadata
+// columns. Other engines continue above it.
+const lastOwnID = idOp
 
 // usedIDs are the field ids of all columns that the table ever had.
 func usedIDs(m table.Metadata) map[int]bool {

@@ -14,14 +14,8 @@ import (
 	"github.com/undrop/undrop/internal/batch"
 )
 
-// Reserved field ids of the columns of a position delete file.
-const (
-	idDeletePath = 2147483546
-	idDeletePos  = 2147483545
-)
-
 // Field ids of the metadata columns that become the change columns.
-var changeIDs = []int{10002, 10003, 10004, 10006}
+var changeIDs = []int{idLSN, idSeq, idAt, idOp}
 
 // pointReader finds the rows of a lookup in data files.
 type pointReader struct {
@@ -129,16 +123,16 @@ func (r *pointReader) positions(ctx context.Context, d entry, path string, found
 	for _, m := range found {
 		candidate[m.pos] = true
 	}
-	ids := []int{idDeletePos}
+	ids := []int{idDeletedPos}
 	if d.target == "" {
-		ids = append(ids, idDeletePath)
+		ids = append(ids, idDeletedFile)
 	}
 	err = f.each(ctx, ids, nil, func(rec arrow.RecordBatch, _ int, _ int64) (bool, error) {
-		pos, ok := byID(rec, idDeletePos).(*array.Int64)
+		pos, ok := byID(rec, idDeletedPos).(*array.Int64)
 		if !ok {
 			return false, errors.New("it has no column pos")
 		}
-		paths := byID(rec, idDeletePath)
+		paths := byID(rec, idDeletedFile)
 		for i := range pos.Len() {
 			if candidate[pos.Value(i)] && (d.target != "" || textAt(paths, i) == path) {
 				dead[pos.Value(i)] = true

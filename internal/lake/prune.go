@@ -89,8 +89,7 @@ func targetOf(f iceberg.DataFile) string {
 	if ref := f.ReferencedDataFile(); ref != nil {
 		return *ref
 	}
-	const filePath = 2147483546 // reserved id of the column file_path
-	lower, upper := f.LowerBoundValues()[filePath], f.UpperBoundValues()[filePath]
+	lower, upper := f.LowerBoundValues()[idDeletedFile], f.UpperBoundValues()[idDeletedFile]
 	if len(lower) > 0 && bytes.Equal(lower, upper) {
 		return string(lower)
 	}

@@ -14,6 +14,7 @@ import (
 
 	undrop "github.com/undrop/undrop"
 	"github.com/undrop/undrop/internal/catalog"
+	"github.com/undrop/undrop/internal/crash"
 )
 
 // Two processes append to one table: no commit is lost and none counts twice.
@@ -167,47 +168,68 @@ func child(dir string) error {
 	return err
 }
 
+// committed are the points after which the commit stands.
+var committed = map[string]bool{"catalog.commit.done": true, crashDone: true}
+
+// Every call of every point on the way of a commit of three tables.
 func TestKillLeavesAllTablesOrNone(t *testing.T) {
-	happened := map[string]bool{
-		crashManifests:             false,
-		"catalog.metadata.written": false,
-		"catalog.pointer.swapped":  false,
-		"catalog.commit.done":      true,
-		crashDone:                  true,
-		"":                         true,
+	var points []string
+	for _, p := range crash.Names() {
+		if strings.HasPrefix(p, "lake.") || strings.HasPrefix(p, "catalog.") {
+			points = append(points, p)
+		}
 	}
-	for point, want := range happened {
-		t.Run("at "+point, func(t *testing.T) {
-			b := newBench(t)
-			names := []undrop.TableName{}
-			for _, n := range []string{"payments", "accounts", "cards"} {
-				def := other(b.def)
-				def.Name, def.Contract.ID, def.Relation = n, n, n
-				tb := b.ensure(def)
-				branch := Main
-				if n == "cards" {
-					branch = undrop.LoadBranch
-				}
-				b.commit(&Stage{Table: tb, Branch: branch, Data: b.data(tb, numbers(3)...), Summary: mark(1)})
-				names = append(names, tb.Name)
+	require.Contains(t, points, crashManifests)
+	kills := 0
+	for _, point := range points {
+		for n := 1; ; n++ {
+			at := fmt.Sprint(point, ":", n)
+			killed := true
+			t.Run(at, func(t *testing.T) { killed = killAt(t, at, committed[point]) })
+			if !killed {
+				break
 			}
-			cmd := exec.Command(os.Args[0])
-			cmd.Env = append(os.Environ(), childDir+"="+b.dir, "UNDROP_CRASH="+point)
-			out, err := cmd.CombinedOutput()
-			if point == "" {
-				require.NoError(t, err, string(out))
-			} else {
-				require.Equal(t, -1, cmd.ProcessState.ExitCode(), "killed by a signal: %s", out)
-			}
-			for _, n := range names {
-				tb := b.load(n)
-				require.Equal(t, want, tb.Head(Main) != nil && strings.Contains(tb.Head(Main).Summary[undrop.SummarySource], "0/63"), n)
-				require.Equal(t, want, n.Name == "cards" && tb.Head(undrop.LoadBranch) == nil || n.Name != "cards" && want, n)
-				if h := tb.Head(Main); h != nil {
-					require.Len(t, b.read(tb, 0), 3, "every referenced file is there")
-				}
-				b.commit(&Stage{Table: tb, ParentOf: Main, Summary: mark(100)})
-			}
-		})
+			kills++
+		}
 	}
+	require.Greater(t, kills, 3*6, "three tables have a list and a metadata file each, in three durable steps")
+}
+
+// killAt runs the child until it dies at a point and looks at what it left.
+func killAt(t *testing.T, at string, happened bool) (killed bool) {
+	b := newBench(t)
+	var names []undrop.TableName
+	for _, n := range []string{"payments", "accounts", "cards"} {
+		def := other(b.def)
+		def.Name, def.Contract.ID, def.Relation = n, n, n
+		tb := b.ensure(def)
+		branch := Main
+		if n == "cards" {
+			branch = undrop.LoadBranch
+		}
+		b.commit(&Stage{Table: tb, Branch: branch, Data: b.data(tb, numbers(3)...), Summary: mark(1)})
+		names = append(names, tb.Name)
+	}
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), childDir+"="+b.dir, crash.Env+"="+at)
+	out, err := cmd.CombinedOutput()
+	if killed = cmd.ProcessState.ExitCode() == -1; !killed {
+		require.NoError(t, err, string(out))
+		happened = true
+	}
+	for _, n := range names {
+		tb := b.load(n)
+		main, loading := tb.Head(Main), tb.Head(undrop.LoadBranch)
+		if n.Name == "cards" {
+			require.Equal(t, happened, main != nil)
+			require.Equal(t, happened, loading == nil)
+		}
+		if main != nil {
+			require.Equal(t, happened, strings.Contains(main.Summary[undrop.SummarySource], "0/63"), n)
+			require.Len(t, b.read(tb, 0), 3, "every referenced file is there")
+		}
+		// What the dead process left does not stand in the way.
+		b.commit(&Stage{Table: tb, ParentOf: Main, Summary: mark(100)})
+	}
+	return killed
 }
