@@ -72,7 +72,7 @@ func (s *server) ready(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	reasons := []string{err.Error()}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // only the outermost error is a list of reasons
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { // only the outermost error is a list of reasons
 		reasons = reasons[:0]
 		for _, one := range joined.Unwrap() {
 			reasons = append(reasons, one.Error())

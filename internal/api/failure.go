@@ -19,6 +19,9 @@ type Failure struct {
 // FailureOf takes code, operation and hint from the undrop.Error in err; text
 // that was wrapped around it is not lost.
 func FailureOf(err error) Failure {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok && len(joined.Unwrap()) == 1 { // joined with a clean-up that went well
+		err = joined.Unwrap()[0]
+	}
 	f := Failure{Code: undrop.CodeOf(err), Message: err.Error(), Hint: hintOf(err)}
 	if e, ok := err.(*undrop.Error); ok && e.Op != "" { //nolint:errorlint // only the outermost error may be taken apart
 		f.Op, f.Message = e.Op, e.Err.Error()

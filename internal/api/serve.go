@@ -52,6 +52,6 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = s.Close() // a request that does not end may not keep the process
 	}
-	<-ended
+	_ = <-ended // http.ErrServerClosed
 	return err
 }

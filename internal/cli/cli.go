@@ -15,12 +15,22 @@ import (
 	"github.com/spf13/cobra"
 
 	undrop "github.com/undrop/undrop"
+	"github.com/undrop/undrop/internal/app"
 )
+
+func init() { cobra.EnableCommandSorting = false } // help follows the order of commands
 
 // commands are all verbs, in the order in which help shows them.
 func commands(env *Env) []*cobra.Command {
 	return []*cobra.Command{
-		contractCommand(env, nil),
+		initCommand(env),
+		upCommand(env),
+		statusCommand(env),
+		tableCommand(env),
+		quarantineCommand(env),
+		gapCommand(env),
+		contractCommand(env, app.Relations),
+		benchCommand(env),
 		versionCommand(env),
 	}
 }

@@ -12,13 +12,21 @@ import (
 // WriteFile writes data to path: temporary file, fsync, rename, fsync of the
 // folder, in this order. A new file is not durable until its name is.
 func WriteFile(path string, data []byte) error {
-	if err := write(path, data); err != nil {
+	if err := write(path, data, 0o644); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil
 }
 
-func write(path string, data []byte) error {
+// WritePrivate is WriteFile for what only its owner may read, at no moment anybody else.
+func WritePrivate(path string, data []byte) error {
+	if err := write(path, data, 0o600); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}
+
+func write(path string, data []byte, mode os.FileMode) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
 	if err != nil {
 		return err
@@ -31,7 +39,7 @@ func write(path string, data []byte) error {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	if err := os.Chmod(f.Name(), 0o644); err != nil {
+	if err := os.Chmod(f.Name(), mode); err != nil {
 		return err
 	}
 	if err := os.Rename(f.Name(), path); err != nil {
