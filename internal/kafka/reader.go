@@ -78,7 +78,6 @@ func (c *Client) NewReader(cfg ReaderConfig) (*Reader, error) {
 		kgo.FetchMaxBytes(cfg.MaxBytes),
 		kgo.FetchMaxPartitionBytes(min(cfg.MaxPartitionBytes, cfg.MaxBytes)),
 		kgo.FetchMaxWait(cfg.MaxWait),
-		kgo.MetadataMinAge(50*time.Millisecond), // Add waits for it
 	)
 	cl, err := kgo.NewClient(opts...)
 	if err != nil {
