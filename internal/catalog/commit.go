@@ -46,7 +46,7 @@ func (c *sqlite) Create(ctx context.Context, name undrop.TableName, schema *iceb
 		return nil, fmt.Errorf("create table %s: %w", name, err)
 	}
 	e := &Entry{Name: name, Metadata: m, Location: nextLocation(m, "")}
-	if err := write(c.fs, e.Location, m); err != nil {
+	if err := c.write(name, e.Location, m); err != nil {
 		return nil, fmt.Errorf("create table %s: %w", name, err)
 	}
 	crash.Point(crashCreated)
@@ -127,7 +127,7 @@ func (c *sqlite) prepare(ctx context.Context, commits []Commit) ([]move, error) 
 	var g errgroup.Group
 	g.SetLimit(8)
 	for _, mv := range moves {
-		g.Go(func() error { return write(c.fs, mv.next.Location, mv.next.Metadata) })
+		g.Go(func() error { return c.write(mv.next.Name, mv.next.Location, mv.next.Metadata) })
 	}
 	if err := g.Wait(); err != nil {
 		c.discard(moves)

@@ -1,7 +1,6 @@
 package catalog
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -149,21 +148,6 @@ func readFile(f FS, location string) ([]byte, error) {
 	}
 	raw, err := io.ReadAll(file)
 	return raw, errors.Join(err, file.Close())
-}
-
-// write makes a metadata file durable.
-func write(f FS, location string, m table.Metadata) error {
-	raw, err := json.Marshal(m)
-	if err != nil {
-		return fmt.Errorf("encode %s: %w", location, err)
-	}
-	if bytes.Equal(raw, []byte("null")) {
-		return fmt.Errorf("encode %s: no metadata", location)
-	}
-	if err := f.WriteFile(location, raw); err != nil {
-		return fmt.Errorf("write %s: %w", location, err)
-	}
-	return nil
 }
 
 // trim deletes metadata files that fell out of the table's metadata log, when its

@@ -45,7 +45,8 @@ type sqlite struct {
 
 	mu      sync.Mutex
 	cache   map[undrop.TableName]*Entry // newest entry seen per table
-	writing sync.Mutex                  // SQLite has one writer: queue here rather than in its busy loop
+	encoded map[undrop.TableName]snapshotsJSON
+	writing sync.Mutex // SQLite has one writer: queue here rather than in its busy loop
 }
 
 // OpenSQLite opens (or makes) a catalog in the SQLite file at path. Tables that it
@@ -68,7 +69,7 @@ func OpenSQLite(ctx context.Context, path string, fs FS, warehouse string) (Cata
 	if _, err := db.ExecContext(ctx, ddl); err != nil {
 		return nil, errors.Join(openError(path, err), db.Close())
 	}
-	return &sqlite{db: db, fs: fs, warehouse: strings.TrimSuffix(warehouse, "/"), cache: map[undrop.TableName]*Entry{}}, nil
+	return &sqlite{db: db, fs: fs, warehouse: strings.TrimSuffix(warehouse, "/"), cache: map[undrop.TableName]*Entry{}, encoded: map[undrop.TableName]snapshotsJSON{}}, nil
 }
 
 func openError(path string, err error) error {
@@ -178,6 +179,7 @@ func (c *sqlite) Drop(ctx context.Context, name undrop.TableName) error {
 	}
 	c.mu.Lock()
 	delete(c.cache, name)
+	delete(c.encoded, name)
 	c.mu.Unlock()
 	if n, err := res.RowsAffected(); err == nil && n == 0 {
 		return fmt.Errorf("drop table %s: %w", name, ErrNoTable)
