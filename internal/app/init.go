@@ -86,6 +86,11 @@ func Init(ctx context.Context, o InitOptions) (*InitAnswer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find %s: %w", o.Dir, err)
 	}
+	d := &drafts{InitAnswer: InitAnswer{Config: filepath.Join(dir, "undrop.yaml"), Contracts: []InitContract{}, LeftOut: []InitLeftOut{}, Findings: []InitFinding{}},
+		dir: filepath.Join(dir, "contracts"), taken: map[undrop.TableName]bool{}}
+	if err := free(d.Config, o.Force); err != nil { // before the database is asked for minutes
+		return nil, err
+	}
 	if o.Name == "" {
 		o.Name = plain(filepath.Base(dir), "undrop")
 	}
@@ -105,8 +110,7 @@ func Init(ctx context.Context, o InitOptions) (*InitAnswer, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &drafts{InitAnswer: InitAnswer{Source: o.Source, Contracts: []InitContract{}, LeftOut: []InitLeftOut{}, Findings: []InitFinding{}},
-		dir: filepath.Join(dir, "contracts"), taken: map[undrop.TableName]bool{}}
+	d.Source = o.Source
 	for _, r := range relations {
 		if err := d.add(r, o.Source); err != nil {
 			return nil, err
@@ -118,7 +122,6 @@ func Init(ctx context.Context, o InitOptions) (*InitAnswer, error) {
 	if d.Findings, err = preflight(ctx, o, d.tables); err != nil {
 		return nil, err
 	}
-	d.Config = filepath.Join(dir, "undrop.yaml")
 	// Last: it is what makes the folder an installation.
 	d.files = append(d.files, file{d.Config, config.Template(o.Name, config.TemplateSource{Name: o.Source, DSN: config.NewDSN(o.DSN)}), true})
 	if err := write(d.files, o.Force); err != nil {
@@ -182,7 +185,7 @@ func (d *drafts) add(r undrop.Relation, source string) error {
 func notCaptured(r undrop.Relation) string {
 	switch {
 	case r.Unlogged:
-		return "an unlogged table is not in the write-ahead log: ALTER TABLE " + contract.RelationName(r.Schema, r.Name) + " SET LOGGED"
+		return "an unlogged table is not in the write-ahead log: alter table " + quoted(r.Schema) + "." + quoted(r.Name) + " set logged;"
 	case r.Kind == "table" || r.Kind == "partitioned":
 		return ""
 	case r.Kind == "foreign":
@@ -224,15 +227,23 @@ func preflight(ctx context.Context, o InitOptions, tables []*undrop.Table) ([]In
 	return findings, nil
 }
 
+// free refuses to replace a file that exists, unless forced to.
+func free(path string, force bool) error {
+	_, err := os.Lstat(path)
+	switch {
+	case err == nil && !force:
+		return &undrop.Error{Code: undrop.Refused, Op: "init", Err: fmt.Errorf("%s exists", path), Hint: "choose another folder, or add --force to overwrite"}
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return &undrop.Error{Code: undrop.BadInput, Op: "init", Err: err, Hint: "choose another folder"}
+	}
+	return nil
+}
+
 // write writes all files, or, when one of them exists and may not be replaced, none.
 func write(files []file, force bool) error {
 	for _, f := range files {
-		_, err := os.Lstat(f.path)
-		switch {
-		case err == nil && !force:
-			return &undrop.Error{Code: undrop.Refused, Op: "init", Err: fmt.Errorf("%s exists", f.path), Hint: "choose another folder, or add --force to overwrite"}
-		case err != nil && !errors.Is(err, fs.ErrNotExist):
-			return &undrop.Error{Code: undrop.BadInput, Op: "init", Err: err, Hint: "choose another folder"}
+		if err := free(f.path, force); err != nil {
+			return err
 		}
 	}
 	for _, f := range files {
@@ -249,6 +260,9 @@ func write(files []file, force bool) error {
 	}
 	return nil
 }
+
+// quoted is a name as SQL takes it, whatever characters it has.
+func quoted(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 
 var notPlain = regexp.MustCompile(`[^a-z0-9_-]+`)
 

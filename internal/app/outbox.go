@@ -73,7 +73,7 @@ func payloadChecks(properties []*contract.Property) []postgres.OutboxCheck {
 			continue
 		}
 		p := rules[checks[i].Path[0]]
-		checks[i].Enum = p.Enum
+		checks[i].Enum = validValues(p)
 		switch p.Field.Type.Kind {
 		case undrop.Int32, undrop.Int64, undrop.Float32, undrop.Float64, undrop.Decimal:
 		default:
@@ -87,4 +87,17 @@ func payloadChecks(properties []*contract.Property) []postgres.OutboxCheck {
 		}
 	}
 	return checks
+}
+
+// validValues are the values that every row must have one of; nil: any.
+func validValues(p *contract.Property) []string {
+	if len(p.Enum) > 0 {
+		return p.Enum
+	}
+	for _, q := range p.Quality {
+		if q.PerRow && q.Metric == "invalidValues" && len(q.Arguments["validValues"]) > 0 {
+			return q.Arguments["validValues"]
+		}
+	}
+	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -107,7 +108,7 @@ func renderInit(w io.Writer, a *app.InitAnswer) error {
 	}
 	for _, f := range a.Findings {
 		text := f.Message
-		if f.Relation != "" {
+		if !strings.HasPrefix(text, f.Relation) {
 			text = f.Relation + ": " + text
 		}
 		if f.Fatal {
@@ -122,7 +123,7 @@ func renderInit(w io.Writer, a *app.InitAnswer) error {
 	part("Left out:", left)
 	part("The source, as it is:", findings)
 	part("SQL for that:", sql)
-	part("Next:", []string{"undrop contract lint --run " + a.Contracts[0].File, "undrop up -f " + a.Config})
+	part("Next:", []string{"undrop contract lint --run " + filepath.Join(filepath.Dir(a.Config), "contracts", "*.odcs.yaml"), "undrop up -f " + a.Config})
 	_, err := io.WriteString(w, b.String())
 	return err
 }
