@@ -68,7 +68,9 @@ func Dial(ctx context.Context, cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, &undrop.Error{Code: undrop.BadInput, Op: op, Err: err, Hint: "check log.kafka in undrop.yaml"}
 	}
-	cl, err := kgo.NewClient(opts...)
+	// What we ask for is asked to be current; the library would answer from what
+	// it knew seconds ago.
+	cl, err := kgo.NewClient(append(opts[:len(opts):len(opts)], kgo.MetadataMinAge(50*time.Millisecond))...)
 	if err != nil {
 		return nil, &undrop.Error{Code: undrop.BadInput, Op: op, Err: err, Hint: "check log.kafka in undrop.yaml"}
 	}

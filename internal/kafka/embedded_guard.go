@@ -124,9 +124,13 @@ func (e *Embedded) guardCreate(r *kmsg.CreateTopicsRequest) kmsg.Response {
 				kept = append(kept, c)
 			}
 		}
-		c := kmsg.NewCreateTopicsRequestTopicConfig()
-		c.Name, c.Value = "segment.bytes", &segment
-		t.Configs = append(kept, c)
+		largest := strconv.Itoa(embeddedBatchBytes)
+		for name, value := range map[string]*string{"segment.bytes": &segment, "max.message.bytes": &largest} {
+			c := kmsg.NewCreateTopicsRequestTopicConfig()
+			c.Name, c.Value = name, value
+			kept = append(kept, c)
+		}
+		t.Configs = kept
 	}
 	if refused == "" {
 		return nil

@@ -83,7 +83,7 @@ func (n *nameSync) topicName(id [16]byte) string {
 		return ""
 	}
 	for _, t := range list {
-		n.topics[t.ID] = t.Name
+		n.topics[[16]byte(t.ID)] = t.Name
 	}
 	return n.topics[id]
 }
@@ -194,9 +194,9 @@ func (c *syncConn) Write(b []byte) (int, error) {
 
 // storedTopic is what we need of the broker's own list of topics.
 type storedTopic struct {
-	Name       string   `json:"name"`
-	ID         [16]byte `json:"id"`
-	Partitions int      `json:"partitions"`
+	Name       string `json:"name"`
+	ID         []byte `json:"id"`
+	Partitions int    `json:"partitions"`
 }
 
 func readTopics(data string) ([]storedTopic, error) {
@@ -212,6 +212,11 @@ func readTopics(data string) ([]storedTopic, error) {
 	}
 	if err := json.Unmarshal(text, &file); err != nil {
 		return nil, fmt.Errorf("read the list of topics: %w", err)
+	}
+	for _, t := range file.Topics {
+		if len(t.ID) != 16 {
+			return nil, fmt.Errorf("read the list of topics: topic %s has no id", t.Name)
+		}
 	}
 	return file.Topics, nil
 }

@@ -108,7 +108,8 @@ func (c *Client) settled(ctx context.Context, name string) (Topic, error) {
 		if err == nil {
 			return t, nil
 		}
-		retry := errors.Is(err, ErrNoTopic) || kerr.IsRetriable(err)
+		var e *kerr.Error
+		retry := errors.Is(err, ErrNoTopic) || errors.As(err, &e) && e.Retriable
 		if !retry || time.Now().After(deadline) {
 			return Topic{}, err
 		}
@@ -133,11 +134,11 @@ func (c *Client) fits(ctx context.Context, name string, partitions int32) error 
 	refuse := func(hint, format string, args ...any) error {
 		return &undrop.Error{Code: undrop.Refused, Op: "use topic " + name, Err: fmt.Errorf(format, args...), Hint: hint}
 	}
-	if have := int32(len(t.Partitions)); have != partitions {
+	if have := int32(t.partitions); have != partitions {
 		return refuse("name another topic with undrop.topic in the contract, or set the source's partitions to "+strconv.Itoa(int(have)),
 			"it has %d partitions, %d are wanted: a key's later changes would go to another partition than its earlier ones", have, partitions)
 	}
-	if have := t.Partitions.NumReplicas(); have < int(c.cfg.ReplicationFactor) {
+	if have := t.replicas; have < int(c.cfg.ReplicationFactor) {
 		return refuse("kafka-reassign-partitions.sh raises it, or set log.kafka.replication_factor to "+strconv.Itoa(have),
 			"it has %d replicas, %d are wanted", have, c.cfg.ReplicationFactor)
 	}

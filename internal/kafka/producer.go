@@ -75,7 +75,8 @@ func (c *Client) NewProducer(cfg ProducerConfig) (*Producer, error) {
 		kgo.ProducerLinger(linger),
 		kgo.MaxBufferedBytes(buffered),
 		kgo.MaxBufferedRecords(1<<20), // bytes are the limit that counts
-		kgo.UnknownTopicRetries(8),    // a topic just made is not known everywhere at once
+		kgo.UnknownTopicRetries(20),   // a topic just made is not known everywhere at once
+		kgo.MetadataMinAge(refreshAge),
 	)
 	cl, err := kgo.NewClient(opts...)
 	if err != nil {
@@ -99,6 +100,10 @@ func codecOf(name string) (kgo.CompressionCodec, error) {
 	}
 	return kgo.NoCompression(), fmt.Errorf("compression %q is not known", name)
 }
+
+// refreshAge is how long metadata are good enough after a leader has moved: a
+// stalled partition holds up the cut of all others.
+const refreshAge = 250 * time.Millisecond
 
 // suspicious is a size below which no topic refuses a record: the test for the
 // limit is made only above it.

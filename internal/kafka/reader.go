@@ -54,8 +54,10 @@ type Reader struct {
 
 // readTopic is what is read of a topic, and under which id.
 type readTopic struct {
-	id   string
-	next map[int32]int64
+	id     string
+	next   map[int32]int64
+	gone   time.Time // since when the cluster says that there is no such topic; zero when it does not
+	looked time.Time // when we last asked why a fetch failed
 }
 
 // NewReader makes a reader with its own connections and nothing to read.
@@ -78,6 +80,10 @@ func (c *Client) NewReader(cfg ReaderConfig) (*Reader, error) {
 		kgo.FetchMaxBytes(cfg.MaxBytes),
 		kgo.FetchMaxPartitionBytes(min(cfg.MaxPartitionBytes, cfg.MaxBytes)),
 		kgo.FetchMaxWait(cfg.MaxWait),
+		kgo.MetadataMinAge(100*time.Millisecond), // Add waits for it
+		// The library keeps errors that may pass to itself, among them that a
+		// topic is gone, which it would then wait for in silence.
+		kgo.KeepRetryableFetchErrors(),
 	)
 	cl, err := kgo.NewClient(opts...)
 	if err != nil {

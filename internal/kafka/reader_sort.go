@@ -62,7 +62,7 @@ func (r *Reader) sort(fetches kgo.Fetches) (got []Fetched, bad []trouble) {
 					continue
 				}
 				f.Records = withoutMarkers(f.Records)
-				t.next[fp.Partition] = f.Next
+				t.next[fp.Partition], t.gone = f.Next, time.Time{}
 				got = append(got, f)
 			}
 		}
@@ -98,16 +98,23 @@ func withoutMarkers(rs []*Record) []*Record {
 	return rs
 }
 
+const (
+	// A broker that has just started, or has not heard yet of a topic just made,
+	// says that it does not exist. Only what is said for this long is believed.
+	believeGone = 3 * time.Second
+	// lookEvery bounds how often we ask why fetches of a topic fail.
+	lookEvery = 250 * time.Millisecond
+)
+
 // fail finds out what a trouble means. An error that passes by itself is left to
 // the library, which keeps trying; any other is kept for the caller, and the
 // partition is not read any more.
 func (r *Reader) fail(ctx context.Context, b trouble) {
 	r.mu.Lock()
-	t := r.topics[b.topic]
 	var parts []int32
 	wants := map[int32]int64{}
 	id := ""
-	if t != nil {
+	if t := r.topics[b.topic]; t != nil {
 		id = t.id
 		for p, next := range t.next {
 			if b.partition == p || b.partition < 0 {
@@ -121,7 +128,7 @@ func (r *Reader) fail(ctx context.Context, b trouble) {
 	}
 	err := r.explain(ctx, b, id, wants)
 	if err == nil {
-		r.client.log.Warn("reading goes on after an error", "topic", b.topic, "partition", b.partition, "error", b.err)
+		r.client.log.Debug("reading goes on after an error", "topic", b.topic, "partition", b.partition, "error", b.err)
 		return
 	}
 	for _, p := range parts {
@@ -144,25 +151,34 @@ func (r *Reader) explain(ctx context.Context, b trouble, id string, wants map[in
 	moved := errors.Is(b.err, kerr.OffsetOutOfRange) || errors.As(b.err, &loss)
 	gone := errors.Is(b.err, kerr.UnknownTopicID) || errors.Is(b.err, kerr.UnknownTopicOrPartition)
 	if !moved && !gone {
-		if kerr.IsRetriable(b.err) || kgo.IsRetryableBrokerErr(b.err) {
+		var e *kerr.Error
+		if errors.As(b.err, &e) && e.Retriable || kgo.IsRetryableBrokerErr(b.err) {
 			return nil
 		}
 		return fmt.Errorf("read topic %s partition %d: %w", b.topic, b.partition, b.err)
 	}
-	// The partition is out of use until we know, so look with a deadline of our
-	// own even when Poll's context ends just now.
+	if gone && !r.due(b.topic) {
+		return nil
+	}
+	// When Poll's context ends just now the answer is still wanted: a partition
+	// that is out of range is not fetched again.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	t, err := r.client.Topic(ctx, b.topic)
-	switch {
-	case errors.Is(err, ErrNoTopic):
-		return &TopicRecreated{Topic: b.topic, Want: id}
-	case err != nil:
+	if err != nil && !errors.Is(err, ErrNoTopic) {
+		if gone {
+			return nil // asked again with the next error
+		}
 		return fmt.Errorf("read topic %s partition %d: %w (and its bounds cannot be had: %v)", b.topic, b.partition, b.err, err) //nolint:errorlint // the first error is the cause
-	case t.ID != id:
+	}
+	if err != nil || t.ID != id {
+		if !r.believe(b.topic) {
+			return nil
+		}
 		return &TopicRecreated{Topic: b.topic, Want: id, Have: t.ID}
 	}
 	if !moved {
+		r.unbelieve(b.topic)
 		return nil // the same topic is there: a broker had not heard of it yet
 	}
 	for p, want := range wants {
@@ -172,7 +188,40 @@ func (r *Reader) explain(ctx context.Context, b trouble, id string, wants map[in
 			// past the place again: what lies between is another history.
 			lost.End = min(lost.End, loss.ResetTo)
 		}
-		return lost
 	}
-	return fmt.Errorf("read topic %s partition %d: %w", b.topic, b.partition, b.err)
+	return lost
+}
+
+// due says whether it is time to ask about a topic again.
+func (r *Reader) due(topic string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	t := r.topics[topic]
+	if t == nil || time.Since(t.looked) < lookEvery {
+		return false
+	}
+	t.looked = time.Now()
+	return true
+}
+
+// believe says whether a topic has been gone for long enough.
+func (r *Reader) believe(topic string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	t := r.topics[topic]
+	if t == nil {
+		return false
+	}
+	if t.gone.IsZero() {
+		t.gone = time.Now()
+	}
+	return time.Since(t.gone) >= believeGone
+}
+
+func (r *Reader) unbelieve(topic string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if t := r.topics[topic]; t != nil {
+		t.gone = time.Time{}
+	}
 }

@@ -1,8 +1,6 @@
 package kafka
 
 import (
-	"time"
-
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -34,9 +32,6 @@ func options(cfg Config) ([]kgo.Opt, error) {
 		kgo.SeedBrokers(cfg.Brokers...),
 		kgo.ClientID(cfg.ClientID),
 		kgo.WithLogger(logger{cfg.Logger}),
-		// The client answers from what it knows for this long: a topic that was just
-		// made, or deleted, must not be judged by an older answer.
-		kgo.MetadataMinAge(50 * time.Millisecond),
 	}
 	if cfg.TLS != nil {
 		t, err := cfg.TLS.config()

@@ -5,12 +5,11 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"slices"
 
 	undrop "github.com/undrop/undrop"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -60,23 +59,15 @@ func (c *Client) Topics(ctx context.Context, names []string) (map[string]Topic, 
 
 func (c *Client) topics(ctx context.Context, names []string) (m map[string]Topic, stable bool, err error) {
 	before, err := c.describe(ctx, names)
-	if err != nil {
-		return nil, false, err
+	if err != nil || len(before) == 0 {
+		return map[string]Topic{}, true, err
 	}
-	known := make([]string, 0, len(before))
-	for _, d := range before {
-		known = append(known, d.Topic)
-	}
-	if len(known) == 0 {
-		return map[string]Topic{}, true, nil
-	}
-	slices.Sort(known)
-	var starts, ends kadm.ListedOffsets
+	var starts, ends map[string][]int64
 	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() (err error) { starts, err = c.adm.ListStartOffsets(gctx, known...); return err })
-	g.Go(func() (err error) { ends, err = c.adm.ListEndOffsets(gctx, known...); return err })
+	g.Go(func() (err error) { starts, err = c.offsets(gctx, before, earliest); return err })
+	g.Go(func() (err error) { ends, err = c.offsets(gctx, before, latest); return err })
 	if err := g.Wait(); err != nil {
-		return nil, false, fmt.Errorf("list offsets of %v: %w", known, err)
+		return nil, false, err
 	}
 	after, err := c.describe(ctx, names)
 	if err != nil {
@@ -84,55 +75,111 @@ func (c *Client) topics(ctx context.Context, names []string) (m map[string]Topic
 	}
 	m = make(map[string]Topic, len(before))
 	for name, d := range before {
-		if a, ok := after[name]; !ok || a.ID != d.ID {
+		if after[name].id != d.id {
 			return nil, false, nil
 		}
-		t := Topic{Name: name, ID: topicID(d.ID), Start: make([]int64, len(d.Partitions)), End: make([]int64, len(d.Partitions))}
-		for p := range t.End {
-			if t.Start[p], err = offsetOf(starts, name, int32(p)); err != nil {
-				return nil, false, err
-			}
-			if t.End[p], err = offsetOf(ends, name, int32(p)); err != nil {
-				return nil, false, err
-			}
-		}
-		m[name] = t
+		m[name] = Topic{Name: name, ID: topicID(d.id), Start: starts[name], End: ends[name]}
 	}
 	return m, true, nil
 }
 
-// describe asks the cluster for its topics; those that do not exist are left out.
-func (c *Client) describe(ctx context.Context, names []string) (map[string]kadm.TopicDetail, error) {
-	meta, err := c.adm.Metadata(ctx, names...)
+// described is what the cluster's metadata say of a topic.
+type described struct {
+	id         [16]byte
+	partitions int
+	replicas   int // the fewest of any partition
+}
+
+// describe asks a broker, never a cache: a cached id would hide a topic that was
+// made again. Topics that do not exist are left out.
+func (c *Client) describe(ctx context.Context, names []string) (map[string]described, error) {
+	req := kmsg.NewPtrMetadataRequest()
+	for _, n := range names {
+		t := kmsg.NewMetadataRequestTopic()
+		t.Topic = kmsg.StringPtr(n)
+		req.Topics = append(req.Topics, t)
+	}
+	resp, err := req.RequestWith(ctx, c.kgo)
 	if err != nil {
 		return nil, fmt.Errorf("describe topics %v: %w", names, err)
 	}
-	m := make(map[string]kadm.TopicDetail, len(meta.Topics))
-	for _, d := range meta.Topics {
+	m := make(map[string]described, len(resp.Topics))
+	for _, t := range resp.Topics {
+		name := ""
+		if t.Topic != nil {
+			name = *t.Topic
+		}
+		err := kerr.ErrorForCode(t.ErrorCode)
 		switch {
-		case errors.Is(d.Err, kerr.UnknownTopicOrPartition), errors.Is(d.Err, kerr.UnknownTopicID):
+		case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID):
 			continue
-		case d.Err != nil:
-			return nil, fmt.Errorf("describe topic %s: %w", d.Topic, d.Err)
-		case d.ID == kadm.TopicID{}:
-			return nil, &undrop.Error{Code: undrop.Refused, Op: "describe topic " + d.Topic,
+		case errors.Is(err, kerr.LeaderNotAvailable):
+			err = nil // said of a partition as well, where it matters
+		case err != nil:
+			return nil, fmt.Errorf("describe topic %s: %w", name, err)
+		case t.TopicID == [16]byte{}:
+			return nil, &undrop.Error{Code: undrop.Refused, Op: "describe topic " + name,
 				Err:  errors.New("the cluster gives topics no id, so a topic that was deleted and made again could not be noticed"),
 				Hint: "use Apache Kafka 2.8 or newer"}
 		}
-		m[d.Topic] = d
+		d := described{id: t.TopicID, partitions: len(t.Partitions)}
+		for i, p := range t.Partitions {
+			if i == 0 || len(p.Replicas) < d.replicas {
+				d.replicas = len(p.Replicas)
+			}
+		}
+		m[name] = d
 	}
 	return m, nil
 }
 
-func offsetOf(l kadm.ListedOffsets, topic string, partition int32) (int64, error) {
-	o, ok := l.Lookup(topic, partition)
-	if !ok {
-		return 0, fmt.Errorf("list offsets of topic %s: no answer for partition %d", topic, partition)
+// The two ends of a partition in the words of the protocol.
+const (
+	earliest int64 = -2
+	latest   int64 = -1
+)
+
+// offsets asks the leaders for one end of every partition.
+func (c *Client) offsets(ctx context.Context, topics map[string]described, which int64) (map[string][]int64, error) {
+	req := kmsg.NewPtrListOffsetsRequest()
+	req.ReplicaID = -1
+	m := make(map[string][]int64, len(topics))
+	for name, d := range topics {
+		t := kmsg.NewListOffsetsRequestTopic()
+		t.Topic = name
+		for p := range d.partitions {
+			rp := kmsg.NewListOffsetsRequestTopicPartition()
+			rp.Partition, rp.Timestamp = int32(p), which
+			t.Partitions = append(t.Partitions, rp)
+		}
+		req.Topics = append(req.Topics, t)
+		m[name] = make([]int64, d.partitions)
+		for p := range m[name] {
+			m[name][p] = -1
+		}
 	}
-	if o.Err != nil {
-		return 0, fmt.Errorf("list offsets of topic %s partition %d: %w", topic, partition, o.Err)
+	resp, err := req.RequestWith(ctx, c.kgo)
+	if err != nil {
+		return nil, fmt.Errorf("list offsets: %w", err)
 	}
-	return o.Offset, nil
+	for _, t := range resp.Topics {
+		for _, p := range t.Partitions {
+			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+				return nil, fmt.Errorf("list offsets of topic %s partition %d: %w", t.Topic, p.Partition, err)
+			}
+			if ends := m[t.Topic]; int(p.Partition) < len(ends) {
+				ends[p.Partition] = p.Offset
+			}
+		}
+	}
+	for name, offsets := range m {
+		for p, o := range offsets {
+			if o < 0 {
+				return nil, fmt.Errorf("list offsets of topic %s partition %d: no answer: %w", name, p, kerr.LeaderNotAvailable)
+			}
+		}
+	}
+	return m, nil
 }
 
 // topicID writes an id the way Kafka's tools do.

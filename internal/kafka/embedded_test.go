@@ -1,0 +1,9 @@
+package kafka_test
+
+import (
+	"testing"
+
+	"github.com/undrop/undrop/internal/kafka/kafkatest"
+)
+
+func TestEmbeddedLog(t *testing.T) { kafkatest.RunLog(t, kafkatest.StartEmbedded) }
