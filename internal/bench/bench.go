@@ -170,8 +170,11 @@ func Stream(ctx context.Context, o Options) (*Result, error) {
 		return nil, err
 	}
 	fmt.Fprintf(o.Story, "writing %d updates, 100 to a transaction, to the source\n", o.Changes)
-	if _, err := b.conn.PgConn().Exec(ctx, fmt.Sprintf(updates, o.Rows, o.Changes)).ReadAll(); err != nil {
-		return nil, fmt.Errorf("write updates: %w", err)
+	// The call stands alone: only then may the procedure commit.
+	for _, sql := range []string{updates, fmt.Sprintf("call make_updates(%d, %d)", o.Rows, o.Changes)} {
+		if _, err := b.conn.Exec(ctx, sql); err != nil {
+			return nil, fmt.Errorf("write updates: %w", err)
+		}
 	}
 	fmt.Fprintf(o.Story, "measuring: stream\n")
 	return b.measure("stream of updates", o.Changes, func() error { return b.catchUp(ctx) })
@@ -185,8 +188,7 @@ begin
   for t in 1 .. n / 100 loop
     s := floor(random() * rows)::bigint;
     update payments set status = (array['new','paid','settled','failed'])[1+floor(random()*4)::int], amount = (random()*1e6)::numeric(12,2), updated_at = clock_timestamp()
-      where id = any (array(select 1 + (s + k * 7919) %% rows from generate_series(0, 99) k));
+      where id = any (array(select 1 + (s + k * 7919) % rows from generate_series(0, 99) k));
     commit;
   end loop;
-end $$;
-call make_updates(%d, %d);`
+end $$`
