@@ -74,8 +74,8 @@ var layers = map[string]layer{
 		imports: words(". app batch config contract drill kafka lake postgres"),
 		tests:   words("kafka/kafkatest postgres/postgrestest"),
 	},
-	"cli": {
-		imports: words(". api app batch bench config contract drill"),
+	"cli": { // pipeline for the records that app's answers hold
+		imports: words(". api app batch bench config contract drill pipeline"),
 		tests:   words("kafka/kafkatest postgres postgres/postgrestest"),
 	},
 	"cmd/undrop": {imports: words("cli"), tests: words(". app config drill kafka/kafkatest postgres/postgrestest")},
