@@ -232,7 +232,7 @@ func (s *Stream) change(b []byte) (full bool, err error) {
 	s.bytes += len(b)
 	s.txnBytes += len(b)
 	// A transaction that fills a chunk by itself is delivered in parts.
-	return s.txnRows >= s.cfg.MaxRows || s.txnBytes >= s.cfg.MaxBytes, nil
+	return s.txnRows > s.cfg.MaxRows || s.txnBytes > s.cfg.MaxBytes, nil
 }
 
 // deliver appends the rows of one change to the batch of one table.
@@ -317,5 +317,5 @@ func (s *Stream) truncate(b []byte) (full bool, err error) {
 			s.addRow(b, undrop.Truncate)
 		}
 	}
-	return s.txnRows >= s.cfg.MaxRows, nil
+	return s.txnRows > s.cfg.MaxRows, nil
 }

@@ -42,6 +42,14 @@ func (s *Source) dialWire(ctx context.Context, replication bool, size int) (*wir
 		return nil, s.connectError("connect to source "+s.cfg.Name, err)
 	}
 	w.conn, w.net = conn, conn.Conn()
+	if conn.ParameterStatus("server_encoding") == "SQL_ASCII" {
+		// The server knows no encoding and would end the whole exchange at the first
+		// byte that is not UTF-8. As it is, that row alone is refused, by us.
+		if _, err := conn.Exec(ctx, "set client_encoding = 'SQL_ASCII'").ReadAll(); err != nil {
+			w.close()
+			return nil, fmt.Errorf("connect to source %s: %w", s.cfg.Name, err)
+		}
+	}
 	return w, nil
 }
 
