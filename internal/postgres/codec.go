@@ -285,6 +285,7 @@ func declared(physicalType string) family {
 type scratch struct {
 	buf   []byte // unescaped text of nested values, used as a stack
 	parts []cell // members of records, used as a stack
+	day   knownDay
 
 	rule, detail, path, actual string
 	broken                     error // the bytes are not of the form that was asked for

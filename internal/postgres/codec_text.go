@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"unicode/utf8"
 
@@ -42,7 +43,7 @@ func (c *codec) appendText(col *batch.Column, v []byte, x *scratch) bool {
 		}
 		is = bad
 	case opTimestamp:
-		micros, bad := timestampText(v, c.typ.Kind == undrop.TimestampTZ)
+		micros, bad := timestampText(v, c.typ.Kind == undrop.TimestampTZ, &x.day)
 		if bad == fine {
 			col.AppendInt(micros)
 			return true
@@ -107,7 +108,24 @@ func (c *codec) plainText(col *batch.Column, v []byte) issue {
 
 // validText reports text that Iceberg's string holds. PostgreSQL lets no other
 // pass where its encoding is UTF-8; with SQL_ASCII anything passes.
-func validText(v []byte) bool { return utf8.Valid(v) && bytes.IndexByte(v, 0) < 0 }
+func validText(v []byte) bool {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	i := 0
+	for ; i+8 <= len(v); i += 8 {
+		w := binary.LittleEndian.Uint64(v[i:])
+		if (w|(w-ones)&^w)&tops != 0 { // a byte above 127, or a zero
+			return validWideText(v[i:])
+		}
+	}
+	for ; i < len(v); i++ {
+		if v[i]-1 >= 0x7f {
+			return validWideText(v[i:])
+		}
+	}
+	return true
+}
+
+func validWideText(v []byte) bool { return utf8.Valid(v) && bytes.IndexByte(v, 0) < 0 }
 
 func boolText(v []byte) (yes, ok bool) {
 	switch string(v) {

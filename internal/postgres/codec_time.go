@@ -148,11 +148,23 @@ func timeText(v []byte) (int64, issue) {
 	return micros, fine
 }
 
+// knownDay is the newest date that was read: the next one is mostly the same.
+type knownDay struct {
+	text [10]byte
+	days int64
+}
+
 // timestampText reads a timestamp, with a zone or without.
-func timestampText(v []byte, zoned bool) (int64, issue) {
-	days, rest, is := dayText(v)
-	if is != fine {
+func timestampText(v []byte, zoned bool, known *knownDay) (int64, issue) {
+	var days int64
+	var rest []byte
+	var is issue
+	if len(v) > 10 && string(v[:10]) == string(known.text[:]) {
+		days, rest = known.days, v[10:]
+	} else if days, rest, is = dayText(v); is != fine {
 		return 0, is
+	} else {
+		known.text, known.days = [10]byte(v), days
 	}
 	if len(rest) < 9 || rest[0] != ' ' {
 		return 0, badForm

@@ -69,6 +69,8 @@ type Stream struct {
 	bytes     int
 	txnBytes  int
 	relations map[uint32]*published
+	newest    *published // of the newest change, and its oid
+	newestOID uint32
 	reported  map[*undrop.Table]string
 	batches   map[*undrop.Table]*batch.Batch
 	new, old  []cell

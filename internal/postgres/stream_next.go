@@ -196,9 +196,12 @@ func (s *Stream) change(b []byte) (full bool, err error) {
 	if len(b) < 6 {
 		return false, errMessage
 	}
-	rel := s.relations[binary.BigEndian.Uint32(b[1:])]
-	if rel == nil {
-		return false, fmt.Errorf("pgoutput sent a change of relation %d before describing it", binary.BigEndian.Uint32(b[1:]))
+	rel := s.newest
+	if oid := binary.BigEndian.Uint32(b[1:]); rel == nil || oid != s.newestOID {
+		if rel = s.relations[oid]; rel == nil {
+			return false, fmt.Errorf("pgoutput sent a change of relation %d before describing it", oid)
+		}
+		s.newest, s.newestOID = rel, oid
 	}
 	if len(rel.targets) == 0 {
 		return false, nil
@@ -237,7 +240,7 @@ func (s *Stream) change(b []byte) (full bool, err error) {
 
 // deliver appends the rows of one change to the batch of one table.
 func (s *Stream) deliver(t *feed, kind byte, new, old []cell, oldKind byte) {
-	b, d := s.batchOf(t.table), t.decoder
+	b, d := s.use(t.batch), t.decoder
 	keyed := len(t.table.Key) > 0
 	switch {
 	case kind == 'I':
@@ -281,12 +284,18 @@ func (s *Stream) addRow(b *batch.Batch, op undrop.Op) {
 	}
 }
 
+// batchOf is the batch of a table.
 func (s *Stream) batchOf(t *undrop.Table) *batch.Batch {
 	b := s.batches[t]
 	if b == nil {
 		b = batch.New(t)
 		s.batches[t] = b
 	}
+	return b
+}
+
+// use makes b, which is about to get a row, part of the chunk.
+func (s *Stream) use(b *batch.Batch) *batch.Batch {
 	if b.Len() == 0 {
 		s.chunk.Batches = append(s.chunk.Batches, b)
 	}
@@ -310,7 +319,7 @@ func (s *Stream) truncate(b []byte) (full bool, err error) {
 			return false, errors.New("pgoutput sent a truncate of a relation before describing it")
 		}
 		for _, t := range rel.targets {
-			b := s.batchOf(t.table)
+			b := s.use(t.batch)
 			for i := range b.Cols {
 				b.Cols[i].AppendNull()
 			}

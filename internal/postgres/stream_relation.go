@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	undrop "github.com/undrop/undrop"
+	"github.com/undrop/undrop/internal/batch"
 )
 
 // published is a relation as the stream knows it.
@@ -20,6 +21,7 @@ type published struct {
 type feed struct {
 	table   *undrop.Table
 	decoder *TextDecoder
+	batch   *batch.Batch
 }
 
 // relation takes in a RELATION message, which precedes the first change of a
@@ -42,6 +44,7 @@ func (s *Stream) relation(ctx context.Context, body []byte) error {
 	}
 	rel := &published{columns: len(cols)}
 	s.relations[oid] = rel
+	s.newest, s.newestOID = rel, oid
 	tables := s.cfg.Tables
 	described := false
 	for _, t := range tables {
@@ -55,7 +58,7 @@ func (s *Stream) relation(ctx context.Context, body []byte) error {
 			}
 		}
 		d := newTextDecoder(t, cols)
-		rel.targets = append(rel.targets, feed{t, d})
+		rel.targets = append(rel.targets, feed{t, d, s.batchOf(t)})
 		if d.drift != nil {
 			d.drift.Position = s.commit.LSN
 			if s.reported[t] != d.drift.Reason {
