@@ -113,7 +113,7 @@ func (a *App) readContracts() error {
 				claim.seen[claim.what] = file
 			}
 			a.objects[source], a.files[o] = append(a.objects[source], o), file
-			a.products[source] = append(a.products[source], &pipeline.Product{Table: o.Table, Checker: contract.NewChecker(o)})
+			a.products[source] = append(a.products[source], &pipeline.Product{Table: o.Table, NewChecker: func() pipeline.Checker { return contract.NewChecker(o) }})
 		}
 	}
 	return nil

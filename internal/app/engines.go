@@ -44,6 +44,7 @@ func (a *App) openSource(ctx context.Context, name string) (*postgres.Source, er
 // of those that another process of this installation hosts.
 type embeddedLog struct {
 	broker   *kafka.Embedded
+	registry *kafka.Registry
 	server   *http.Server
 	Brokers  []string `json:"brokers"`
 	Registry string   `json:"registry"`
@@ -52,11 +53,20 @@ type embeddedLog struct {
 func (e *embeddedLog) full() bool { return e != nil && e.broker != nil && e.broker.Full() }
 
 func (e *embeddedLog) close() error {
-	if e == nil || e.broker == nil {
+	if e == nil {
 		return nil
 	}
-	err := e.server.Close()
-	return errors.Join(err, e.broker.Close())
+	var errs []error
+	if e.server != nil {
+		errs = append(errs, e.server.Close())
+	}
+	if e.registry != nil {
+		errs = append(errs, e.registry.Close())
+	}
+	if e.broker != nil {
+		errs = append(errs, e.broker.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // addressFile says where the embedded log listens.
@@ -70,25 +80,29 @@ func (a *App) hostLog(ctx context.Context) (*embeddedLog, error) {
 		return nil, err
 	}
 	e := &embeddedLog{broker: broker, Brokers: broker.Brokers()}
-	registry, err := kafka.NewRegistry(filepath.Join(a.cfg.State, "registry"))
-	if err != nil {
-		return nil, errors.Join(err, broker.Close())
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, errors.Join(err, broker.Close())
-	}
-	e.Registry = "http://" + l.Addr().String()
-	e.server = &http.Server{Handler: registry, ReadHeaderTimeout: 10 * time.Second}
-	go func() { _ = e.server.Serve(l) }() // ends with Close
-	data, err := json.Marshal(e)
-	if err == nil {
-		err = durable.WriteFile(a.addressFile(), data)
-	}
-	if err != nil {
+	if err := a.hostRegistry(ctx, e); err != nil {
 		return nil, errors.Join(err, e.close())
 	}
 	return e, nil
+}
+
+// hostRegistry serves the embedded schema registry and writes down where both are.
+func (a *App) hostRegistry(ctx context.Context, e *embeddedLog) (err error) {
+	if e.registry, err = kafka.NewRegistry(filepath.Join(a.cfg.State, "registry")); err != nil {
+		return err
+	}
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("listen for the schema registry: %w", err)
+	}
+	e.Registry = "http://" + l.Addr().String()
+	e.server = &http.Server{Handler: e.registry, ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = e.server.Serve(l) }() // ends with Close
+	data, err := json.Marshal(e)
+	if err != nil {
+		return fmt.Errorf("write down the log's address: %w", err)
+	}
+	return durable.WriteFile(a.addressFile(), data)
 }
 
 // findLog reads where another process hosts the embedded log.

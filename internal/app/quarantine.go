@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	undrop "github.com/undrop/undrop"
@@ -22,6 +24,37 @@ type QuarantineFilter struct {
 	Path   string   `json:"path,omitempty"`
 	Status string   `json:"status,omitempty"`
 	IDs    []string `json:"ids,omitempty"`
+}
+
+// Parse adds terms of the form rule=ID, path=COLUMN or id=RECORD.
+func (f *QuarantineFilter) Parse(terms []string) error {
+	for _, t := range terms {
+		key, value, _ := strings.Cut(t, "=")
+		switch key {
+		case "rule":
+			f.Rule = value
+		case "path":
+			f.Path = value
+		case "id":
+			f.IDs = append(f.IDs, value)
+		default:
+			return &undrop.Error{Code: undrop.BadInput, Op: "read --where", Err: fmt.Errorf("%q: want rule=ID, path=COLUMN or id=RECORD", t), Hint: "undrop quarantine ls --where rule=enum"}
+		}
+	}
+	return nil
+}
+
+// WantVersion refuses when another version of the contract is in force.
+func (a *App) WantVersion(table, version string) error {
+	for _, p := range a.allProducts() {
+		if version == "" || table != "" && p.Table.TableName.String() != table || p.Table.Contract.Version == version {
+			continue
+		}
+		return &undrop.Error{Code: undrop.BadInput, Op: "replay " + p.Table.TableName.String(),
+			Err:  fmt.Errorf("version %s of the contract is in force, not %s", p.Table.Contract.Version, version),
+			Hint: "put version " + version + " into the contracts folder, restart undrop up, then replay"}
+	}
+	return nil
 }
 
 func (f QuarantineFilter) match(r *pipeline.Rejected) bool {
