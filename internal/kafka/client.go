@@ -42,6 +42,8 @@ type Client struct {
 	adm  *kadm.Client
 	log  *slog.Logger
 
+	embedded bool // the cluster is our own embedded broker
+
 	mu      sync.Mutex
 	maxSize map[string]int32 // by topic: the largest batch that the broker takes, bytes
 }
@@ -97,6 +99,13 @@ func (c *Client) ping(ctx context.Context) error {
 	if err := c.kgo.Ping(ctx); err != nil {
 		return err
 	}
+	req := kmsg.NewPtrMetadataRequest()
+	req.Topics = []kmsg.MetadataRequestTopic{} // none, not all
+	resp, err := req.RequestWith(ctx, c.kgo)
+	if err != nil {
+		return err
+	}
+	c.embedded = resp.ClusterID != nil && strings.HasPrefix(*resp.ClusterID, embeddedCluster)
 	versions, err := c.adm.ApiVersions(ctx)
 	if err != nil {
 		return err

@@ -12,8 +12,9 @@
 // The embedded broker speaks the Kafka protocol but is not Kafka. It has no
 // replication, no transactions, no retention by time and no compaction. What it
 // acknowledges has been handed to fsync, data and directories both; an fsync
-// that the disk answers with an error is not noticed. After a kill, records
-// that were written and not yet acknowledged may be there twice, so readers
-// must recognise what they have read by source position. Opening reads the
-// whole log once, which is why its size is capped.
+// that the disk answers with an error is not noticed. A kill may leave records
+// that were not yet acknowledged there twice, the second time after newer ones,
+// so readers must recognise what they have read by source position; the first
+// appearances are in order. Opening reads the whole log once, which is why its
+// size is capped.
 package kafka

@@ -40,6 +40,9 @@ type Embedded struct {
 	closed  atomic.Bool
 }
 
+// embeddedCluster begins the cluster id by which clients know an embedded broker.
+const embeddedCluster = "undrop.embedded."
+
 // embeddedFormat is the version of what lies in the directory.
 const embeddedFormat = 1
 
@@ -113,7 +116,7 @@ func (e *Embedded) open(op string) error {
 	ready := make(chan struct{}) // nobody is served before the guard stands
 	cluster, err := kfake.NewCluster(
 		kfake.NumBrokers(1),
-		kfake.ClusterID(e.id),
+		kfake.ClusterID(embeddedCluster+e.id),
 		kfake.DataDir(data),
 		kfake.SyncWrites(),
 		kfake.WithLogger(brokerLogger{e.cfg.Logger}),

@@ -26,7 +26,8 @@ import (
 // the finished ones are then forgotten. A directory whose modification time has
 // not moved has no new name and costs one stat.
 type nameSync struct {
-	data string
+	data  string
+	fsync func(dir string) error
 
 	mu       sync.Mutex
 	newest   []string // directories that the request now being handled may change
@@ -37,7 +38,7 @@ type nameSync struct {
 }
 
 func newNameSync(data string) *nameSync {
-	return &nameSync{data: data, synced: map[string]time.Time{}, topics: map[[16]byte]string{}}
+	return &nameSync{data: data, fsync: syncDir, synced: map[string]time.Time{}, topics: map[[16]byte]string{}}
 }
 
 // before is called by the broker before it handles a request.
@@ -119,12 +120,12 @@ func (n *nameSync) sync(dir string) error {
 	if known && at.Equal(info.ModTime()) {
 		return nil
 	}
-	if err := syncDir(dir); err != nil {
+	if err := n.fsync(dir); err != nil {
 		return err
 	}
 	if !known && dir != n.data {
 		for parent := filepath.Dir(dir); ; parent = filepath.Dir(parent) {
-			if err := syncDir(parent); err != nil {
+			if err := n.fsync(parent); err != nil {
 				return err
 			}
 			if parent == n.data {
@@ -149,10 +150,10 @@ func (n *nameSync) all() error {
 			return err
 		}
 		n.synced[path] = info.ModTime()
-		return syncDir(path)
+		return n.fsync(path)
 	})
 	if err == nil {
-		err = syncDir(filepath.Dir(n.data))
+		err = n.fsync(filepath.Dir(n.data))
 	}
 	if err != nil {
 		return fmt.Errorf("sync the log's directories: %w", err)
