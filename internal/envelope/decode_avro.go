@@ -31,6 +31,15 @@ func (r *reader) row(steps []step, cols []batch.Column) {
 						i += 1 + n
 						continue
 					}
+				case actDecimal:
+					if n := int(p[i+1] >> 1); p[i+1]&1 == 0 && n >= 1 && n <= 8 && s.size == 0 && small(c.Type) && len(p)-i >= 10 {
+						v := int64(binary.BigEndian.Uint64(p[i+2:])) >> (64 - 8*n)
+						if limit := int64(pow10[c.Type.Precision].lo); v < limit && v > -limit {
+							c.AppendInt(v)
+							i += 2 + n
+							continue
+						}
+					}
 				case actText:
 					if end := i + 2 + int(p[i+1]>>1); p[i+1]&0x81 == 0 && end <= len(p) && validText(p[i+2:end]) {
 						c.AppendBytes(p[i+2 : end])

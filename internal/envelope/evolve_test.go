@@ -22,14 +22,16 @@ func written(typ string) string {
 	return strings.Replace(schema, `["null","boolean"],"default":null`, typ, 1)
 }
 
+type row = map[string]any
+
 // encodeWith writes one envelope with the other library.
-func encodeWith(t *testing.T, schema string, v any) []byte {
+func encodeWith(t *testing.T, schema, op string, before, after any) []byte {
 	t.Helper()
 	s, err := avro.Parse(schema)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, schema)
 	}
-	rec := map[string]any{"before": nil, "after": map[string]any{"v": v}, "op": "c", "ts_ms": nil, "transaction": nil,
+	rec := map[string]any{"before": before, "after": after, "op": op, "ts_ms": nil, "transaction": nil,
 		"source": map[string]any{"version": "x", "connector": "postgresql", "name": "core", "ts_ms": int64(1), "snapshot": "false", "db": "d",
 			"sequence": nil, "ts_us": int64(1000), "schema": "s", "table": "t", "txId": nil, "lsn": int64(9), "xmin": nil, "seq": int64(3)}}
 	out, err := s.Encode(rec)
@@ -92,7 +94,7 @@ func TestExactWideningIsRead(t *testing.T) {
 				typ := written(form)
 				table := oneColumn("v", c.reader)
 				b := batch.New(table)
-				if err := decoderOf(table, typ).Decode(b, nil, encodeWith(t, typ, c.write), nil); err != nil {
+				if err := decoderOf(table, typ).Decode(b, nil, encodeWith(t, typ, "c", nil, row{"v": c.write}), nil); err != nil {
 					t.Fatalf("%v\n%s", err, typ)
 				}
 				if got := string(appendJSONOptional(nil, &b.Cols[0], 0)); got != c.want {
@@ -200,95 +202,4 @@ func TestManyTypesByReference(t *testing.T) {
 	if _, err := parseAvro(typ); err == nil || !strings.Contains(err.Error(), "too often") {
 		t.Errorf("%v", err)
 	}
-}
-
-// TestOldSchemasAreReadByName: columns added, dropped and moved since, and names
-// that Avro does not allow.
-func TestOldSchemasAreReadByName(t *testing.T) {
-	old := payments()
-	old.Fields[3].Name = "валюта-код"
-	now := payments()
-	now.Fields[3].Name = "валюта-код"
-	now.Fields = append([]undrop.Field{{ID: 9, Name: "added", Type: kind(undrop.String)}, now.Fields[7]}, now.Fields[1:6]...)
-	in := batch.New(old)
-	paymentRow(in, undrop.Create, 1)
-	paymentRow(in, undrop.Update, 2)
-	in.Cols[7].Truncate(1)
-	in.Cols[7].AppendNull()
-	in.AddUnchanged(1, 7) // "note": column 1 by now
-	in.AddUnchanged(1, 6) // dropped since: not missed
-	for _, format := range []Format{Avro, JSON} {
-		enc := NewEncoder(old, format, 6, 7, origin)
-		dec := NewDecoder(now, format, registryOf(old))
-		out := batch.New(now)
-		for i := range in.Len() {
-			if err := dec.Decode(out, nil, enc.AppendValue(nil, in, i), enc.Headers(nil, in, i)); err != nil {
-				t.Fatalf("%s: %v", format, err)
-			}
-		}
-		sound(t, out)
-		const want = `{"added":null,"note":"invoice 2026-0042, second part","account_id":100001,"amount":"12345.68","валюта-код":"EUR",` +
-			`"status":"settled","created_at":"2026-09-25 12:00:00.123455+00"}`
-		if got := string(out.AppendRowJSON(nil, 0)); got != want {
-			t.Errorf("%s: %s\nwant %s", format, got, want)
-		}
-		if u := out.Unchanged[1]; len(u) != 1 || u[0] != 1 || !out.Cols[1].Null[1] {
-			t.Errorf("%s: unchanged %v", format, u)
-		}
-	}
-}
-
-// TestSchemasOfOneTopicMix: after a contract evolved, records of both versions
-// come in any order.
-func TestSchemasOfOneTopicMix(t *testing.T) {
-	v1, v2 := oneColumn("v", kind(undrop.Int32)), oneColumn("v", kind(undrop.Int64))
-	asked := 0
-	dec := NewDecoder(v2, Avro, func(id int) (string, error) {
-		asked++
-		return ValueSchema(map[int]*undrop.Table{1: v1, 2: v2}[id]), nil
-	})
-	out := batch.New(v2)
-	for n := range 10 {
-		table, id := v1, 1
-		if n%3 == 0 {
-			table, id = v2, 2
-		}
-		in := batch.New(table)
-		in.Cols[0].AppendInt(int64(n))
-		in.AddRow(undrop.Create, undrop.Position{}, 0)
-		if err := dec.Decode(out, nil, NewEncoder(table, Avro, 0, id, origin).AppendValue(nil, in, 0), nil); err != nil {
-			t.Fatal(err)
-		}
-		if out.Cols[0].Ints[n] != int64(n) {
-			t.Errorf("%d came back as %d", n, out.Cols[0].Ints[n])
-		}
-	}
-	if asked != 2 {
-		t.Errorf("the registry was asked %d times", asked)
-	}
-}
-
-// TestUnknownSchemaIsAskedAgain: a registry that is down is not a bad record.
-func TestUnknownSchemaIsAskedAgain(t *testing.T) {
-	table := payments()
-	b := batch.New(table)
-	paymentRow(b, undrop.Create, 1)
-	down := errors.New("registry is down")
-	up := false
-	dec := NewDecoder(table, Avro, func(int) (string, error) {
-		if up {
-			return ValueSchema(table), nil
-		}
-		return "", down
-	})
-	value := NewEncoder(table, Avro, 0, 9, origin).AppendValue(nil, b, 0)
-	var unknown *UnknownSchema
-	if err := dec.Decode(b, nil, value, nil); !errors.As(err, &unknown) || unknown.ID != 9 || !errors.Is(err, down) {
-		t.Fatalf("%v", err)
-	}
-	up = true
-	if err := dec.Decode(b, nil, value, nil); err != nil {
-		t.Fatal(err)
-	}
-	sameRow(t, b, 1, b, 0)
 }

@@ -121,6 +121,7 @@ func TestAvroBytesMustFitTheSchema(t *testing.T) {
 		{"decimal of 17 bytes", `{"type":"bytes","logicalType":"decimal","precision":38,"scale":2}`, decimal(38, 2), append([]byte{34, 1}, make([]byte, 16)...)},
 		{"decimal of 39 digits", `{"type":"bytes","logicalType":"decimal","precision":38,"scale":2}`, decimal(38, 2), append([]byte{32, 0x7f}, make([]byte, 15)...)},
 		{"uuid too short", `{"type":"string","logicalType":"uuid"}`, kind(undrop.UUID), []byte{2, 'a'}},
+		{"uuid too long", `{"type":"string","logicalType":"uuid"}`, kind(undrop.UUID), []byte("\x4a00112233-4455-6677-8899-aabbccddeeff0")},
 		{"uuid with a dash too many", `{"type":"string","logicalType":"uuid"}`, kind(undrop.UUID), []byte("\x4800112233-4455-6677-8899--abbccddeeff")},
 		{"enum without symbol", `{"type":"enum","name":"e","symbols":["a"]}`, kind(undrop.String), []byte{2}},
 		{"more items than bytes", `{"type":"array","items":"int"}`, undrop.Type{Kind: undrop.List, Elem: &undrop.Type{Kind: undrop.Int32}}, []byte{0xfe, 0xff, 0xff, 0xff, 0x0f}},

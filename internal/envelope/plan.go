@@ -204,10 +204,14 @@ func (r *reader) image(f *planField, p *plan, c *change, b *batch.Batch, row int
 }
 
 func (p *plan) runSource(r *reader, c *change) {
-	for i := range p.source {
-		f := &p.source[i]
+	for k := range p.source {
+		f := &p.source[k]
 		if f.part == partOther {
-			r.skipSteady(f)
+			if n := len(f.memo); n > 0 && len(r.p)-r.i >= n && string(r.p[r.i:r.i+n]) == string(f.memo) {
+				r.i += n
+			} else {
+				r.skipSteady(f)
+			}
 			continue
 		}
 		if f.nullAt >= 0 && r.branch() == f.nullAt {

@@ -253,7 +253,9 @@ func TestRecordsKeepTheirHeaders(t *testing.T) {
 	all := make([][]kgo.RecordHeader, b.Len())
 	for i := range all {
 		all[i] = enc.Headers(nil, b, i)
-		_ = append(all[i], kgo.RecordHeader{Key: "another"})
+	}
+	for _, hs := range all {
+		_ = append(hs, kgo.RecordHeader{Key: "another"})
 	}
 	for i, hs := range all {
 		if len(hs) != 4 || string(hs[2].Value) != b.LSN[i].String() || string(hs[3].Value) != fmt.Sprint(i) || hs[0].Key != HeaderContract {
