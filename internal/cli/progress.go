@@ -46,7 +46,7 @@ func (p *Progress) Set(format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.line = cut(fmt.Sprintf(format, args...), p.width()-1)
-	p.draw(nil)
+	_ = p.draw(nil) // a terminal that is gone sees nothing anyway
 }
 
 // Done removes the line.
@@ -55,7 +55,7 @@ func (p *Progress) Done() {
 	defer p.mu.Unlock()
 	if p.line != "" {
 		p.line = ""
-		p.draw(nil)
+		_ = p.draw(nil)
 	}
 }
 
