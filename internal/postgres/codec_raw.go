@@ -69,8 +69,11 @@ func (c *codec) appendRawList(dst, v []byte, x *scratch) []byte {
 	if len(v) < 2 || v[0] != '{' {
 		return appendRawText(dst, v)
 	}
+	if string(v) == "{}" {
+		return append(dst, "[]"...)
+	}
 	dst = append(dst, '[')
-	for at := 1; v[1] != '}'; {
+	for at := 1; ; {
 		mark := len(x.buf)
 		e, quoted, next := element(v, at, c.form.delimiter(), x)
 		if next < 0 {
@@ -90,10 +93,9 @@ func (c *codec) appendRawList(dst, v []byte, x *scratch) []byte {
 			if at != len(v) {
 				return appendRawText(dst[:start], v)
 			}
-			break
+			return append(dst, ']')
 		}
 	}
-	return append(dst, ']')
 }
 
 func (c *codec) appendRawStruct(dst, v []byte, x *scratch) []byte {
@@ -219,21 +221,30 @@ func (c *codec) appendJSON(col *batch.Column, v json.RawMessage, x *scratch) (bo
 		return c.appendText(col, []byte(s), x), nil
 	case v[0] == '[' && c.op == opList:
 		return c.appendJSONList(col, v, x)
-	case v[0] == '{' && c.op == opStruct:
-		return c.appendJSONStruct(col, v, x)
 	case v[0] == '{':
-		var h map[string]string
-		if err := json.Unmarshal(v, &h); err != nil {
-			return false, err
+		if text, ok := rawBytes(v); ok {
+			return c.appendText(col, text, x), nil
 		}
-		text, err := hex.DecodeString(h[hexKey])
-		if err != nil || len(h) != 1 {
-			return false, fmt.Errorf("value %s is neither text nor bytes", v)
+		if c.op == opStruct {
+			return c.appendJSONStruct(col, v, x)
 		}
-		return c.appendText(col, text, x), nil
 	}
 	// An array or record for a column that is text now: as it was written here.
 	return c.appendText(col, v, x), nil
+}
+
+// rawBytes reads what appendRawText made of bytes that are no text.
+func rawBytes(v json.RawMessage) (text []byte, ok bool) {
+	var h map[string]json.RawMessage
+	if json.Unmarshal(v, &h) != nil || len(h) != 1 {
+		return nil, false
+	}
+	var digits string
+	if json.Unmarshal(h[hexKey], &digits) != nil {
+		return nil, false
+	}
+	text, err := hex.DecodeString(digits)
+	return text, err == nil
 }
 
 func (c *codec) appendJSONList(col *batch.Column, v json.RawMessage, x *scratch) (bool, error) {
