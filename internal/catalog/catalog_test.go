@@ -268,6 +268,30 @@ func TestFailedCommitStatementIsUnknown(t *testing.T) {
 	}
 }
 
+// A COMMIT that is refused leaves its transaction open: whoever got that
+// connection next would read pointers that are not committed.
+func TestRefusedCommitStatementShowsNothing(t *testing.T) {
+	dir := t.TempDir()
+	e := create(t, open(t, dir), "x", nil)
+	db, err := sql.Open("sqlite", "file:"+dir+"/state/catalog.db?_pragma=foreign_keys(1)")
+	require.NoError(t, err)
+	db.SetMaxOpenConns(1)
+	c := &sqlite{db: db, fs: localFS{}, cache: map[undrop.TableName]*Entry{}}
+	t.Cleanup(func() { require.NoError(t, c.Close()) })
+	unknown, err := c.transact(t.Context(), func(ctx context.Context, conn *sql.Conn) error {
+		_, err := conn.ExecContext(ctx, `CREATE TABLE p (id INTEGER PRIMARY KEY);
+			CREATE TABLE q (id INTEGER REFERENCES p DEFERRABLE INITIALLY DEFERRED);
+			INSERT INTO q VALUES (1);
+			UPDATE iceberg_tables SET metadata_location = 'file:///nowhere'`)
+		return err
+	})
+	require.ErrorContains(t, err, "FOREIGN KEY")
+	require.True(t, unknown)
+	now, err := c.Load(t.Context(), name("x"))
+	require.NoError(t, err)
+	require.Equal(t, e.Location, now.Location)
+}
+
 func TestOldMetadataFilesAreTrimmedWhenAsked(t *testing.T) {
 	for _, asked := range []string{"true", "false"} {
 		t.Run(asked, func(t *testing.T) {

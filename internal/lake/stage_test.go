@@ -7,9 +7,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/apache/iceberg-go/table"
 	"github.com/stretchr/testify/require"
 
 	undrop "github.com/undrop/undrop"
+	"github.com/undrop/undrop/internal/catalog"
 )
 
 func TestRowsAndDeletesOfOneSnapshotAreReadRight(t *testing.T) {
@@ -196,6 +198,23 @@ func TestStaleStageIsRefusedWithoutTrace(t *testing.T) {
 	b.commit(&Stage{Table: tb, ParentOf: Main})
 	_, err = b.lake.Commit(t.Context(), []*Stage{{Table: tb, Branch: undrop.LoadBranch, ParentOf: ""}})
 	require.ErrorIs(t, err, ErrConflict)
+}
+
+// Somebody rolls main back, which takes no sequence number: a stage that was
+// prepared on the head before must not bring the rolled back rows along.
+func TestRollbackMakesStagesStale(t *testing.T) {
+	b := newBench(t)
+	tb := b.ensure(b.def)
+	first := b.commit(&Stage{Table: tb, ParentOf: Main, Data: b.data(tb, row{1, "a", nil})})[0]
+	tb = b.load(tb.Name)
+	b.commit(&Stage{Table: tb, ParentOf: Main, Data: b.data(tb, row{2, "b", nil})})
+	tb = b.load(tb.Name)
+	_, err := b.lake.cat.Commit(t.Context(), []catalog.Commit{{Name: tb.Name,
+		Updates: []table.Update{table.NewSetSnapshotRefUpdate(Main, first.ID, table.BranchRef, 0, 0, 0)}}})
+	require.NoError(t, err)
+	_, err = b.lake.Commit(t.Context(), []*Stage{{Table: tb, ParentOf: Main}})
+	require.ErrorIs(t, err, ErrConflict)
+	require.Equal(t, []int64{1}, sorted(b.read(b.load(tb.Name), 0)))
 }
 
 // files lists everything in the warehouse.
