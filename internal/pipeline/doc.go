@@ -27,10 +27,11 @@ type Checker interface {
 	Check(b *batch.Batch, from int)
 }
 
-// Product is one contracted table of a source, ready to run.
+// Product is one contracted table of a source, ready to run. A checker keeps
+// scratch memory: each goroutine makes its own.
 type Product struct {
-	Table   *undrop.Table
-	Checker Checker
+	Table      *undrop.Table
+	NewChecker func() Checker
 }
 
 // events reports whether the product is an outbox.

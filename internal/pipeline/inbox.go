@@ -33,6 +33,7 @@ type lane struct {
 	bytes   int
 	err     error // the record at next cannot be read as this table: the table halts here
 	paused  bool
+	checker Checker
 	decoder *envelope.Decoder
 	events  *envelope.EventDecoder
 }
@@ -57,7 +58,7 @@ func newInbox(p *Product, format envelope.Format, schema func(int) (string, erro
 func (in *inbox) start(topic, id string, next []int64, mark undrop.LSN) {
 	lanes := make([]*lane, len(next))
 	for p, n := range next {
-		l := &lane{in: in, topic: topic, id: id, part: int32(p), next: n, taken: n}
+		l := &lane{in: in, topic: topic, id: id, part: int32(p), next: n, taken: n, checker: in.product.NewChecker()}
 		if mark > 0 {
 			l.last = undrop.Position{CommitLSN: mark, Seq: 1<<63 - 1}
 		}
@@ -119,7 +120,7 @@ func (l *lane) take(records []*kafka.Record) {
 	}
 	for _, c := range l.chunks {
 		if c.checked < c.b.Len() {
-			l.in.product.Checker.Check(c.b, c.checked)
+			l.checker.Check(c.b, c.checked)
 			c.checked = c.b.Len()
 		}
 	}

@@ -35,7 +35,7 @@ func (d *directLane) catchUp(ctx context.Context, j *loadJob, snap *postgres.Sna
 	}
 	defer data.Abort()
 	keys := batch.New(j.product.Table)
-	q := newQuarantiner(j.product.Table)
+	q, checker := newQuarantiner(j.product.Table), j.product.NewChecker()
 	collect := func(b *batch.Batch) error {
 		for i := range b.Len() {
 			keys.AppendRow(b, i)
@@ -46,7 +46,7 @@ func (d *directLane) catchUp(ctx context.Context, j *loadJob, snap *postgres.Sna
 		if err := collect(b); err != nil {
 			return err
 		}
-		j.product.Checker.Check(b, 0)
+		checker.Check(b, 0)
 		good, err := q.split(b, nil)
 		if err != nil {
 			return err
@@ -73,7 +73,7 @@ func (d *directLane) catchUp(ctx context.Context, j *loadJob, snap *postgres.Sna
 }
 
 func (d *directLane) worker(j *loadJob) loadWorker {
-	return &directWorker{d: d, j: j, q: newQuarantiner(j.product.Table)}
+	return &directWorker{d: d, j: j, q: newQuarantiner(j.product.Table), checker: j.product.NewChecker()}
 }
 
 func (d *directLane) finish(ctx context.Context, j *loadJob) error {
@@ -137,6 +137,7 @@ type directWorker struct {
 	d       *directLane
 	j       *loadJob
 	q       *quarantiner
+	checker Checker
 	writer  *lake.Writer
 	written int64
 	done_   []undrop.Range
@@ -150,7 +151,7 @@ func (w *directWorker) rows(_ context.Context, b *batch.Batch) error {
 			return err
 		}
 	}
-	w.j.product.Checker.Check(b, 0)
+	w.checker.Check(b, 0)
 	good, err := w.q.split(b, nil)
 	if err != nil {
 		return err

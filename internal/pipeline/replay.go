@@ -61,7 +61,7 @@ func (r *Replayer) Replay(ctx context.Context, p *Product, selected func(*Reject
 	f.bases = &bases{lake: r.Lake, table: table, from: table.Head("main")}
 	defer f.abort()
 
-	c := &chunk{b: batch.New(p.Table)}
+	c, checker := &chunk{b: batch.New(p.Table)}, p.NewChecker()
 	var records []*Rejected
 	blocked := map[string]bool{}
 	for _, rec := range all {
@@ -82,7 +82,7 @@ func (r *Replayer) Replay(ctx context.Context, p *Product, selected func(*Reject
 		if err := r.decode(p, c.b, rec); err != nil {
 			return out, err
 		}
-		p.Checker.Check(c.b, at)
+		checker.Check(c.b, at)
 		if len(c.b.Bad[at]) > 0 {
 			for i := range c.b.Cols {
 				c.b.Cols[i].Truncate(at)
