@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	undrop "github.com/undrop/undrop"
@@ -186,6 +187,8 @@ func notCaptured(r undrop.Relation) string {
 	switch {
 	case r.Unlogged:
 		return "an unlogged table is not in the write-ahead log: alter table " + quoted(r.Schema) + "." + quoted(r.Name) + " set logged;"
+	case (r.Kind == "table" || r.Kind == "partitioned") && !slices.ContainsFunc(r.Columns, func(c undrop.RelationColumn) bool { return !c.Generated }):
+		return "a table without columns that the source sends has nothing to land"
 	case r.Kind == "table" || r.Kind == "partitioned":
 		return ""
 	case r.Kind == "foreign":

@@ -32,6 +32,8 @@ create table payments(id bigint primary key, amount numeric(12,2), status text n
 create table "Payments"(id bigint primary key, "Select" int, "from" text);
 create table wide(id int primary key, ` + strings.Join(wide, ", ") + `);
 create table nokey(a int, b text);
+create table nothing();
+create table computed(twice int generated always as (2) stored);
 create table floats(x float8 primary key);
 create table composite_key(a text, b uuid, c date, primary key (b, a));
 create unlogged table "Volatile"(id int primary key);
@@ -64,7 +66,7 @@ func TestInitDraftsEveryTableAndNamesWhatItLeavesOut(t *testing.T) {
 	if !slices.Equal(drafted, want) {
 		t.Errorf("drafted %q, want %q", drafted, want)
 	}
-	if want := []string{"public.Volatile", "public.kept", "public.seen"}; !slices.Equal(left, want) {
+	if want := []string{"public.Volatile", "public.computed", "public.kept", "public.nothing", "public.seen"}; !slices.Equal(left, want) {
 		t.Errorf("left out %q, want %q", left, want)
 	}
 	for relation, want := range map[string]undrop.Mode{"public.payments": undrop.Mirror, "public.nokey": undrop.History, "public.floats": undrop.History, "public.composite_key": undrop.Mirror} {
