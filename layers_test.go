@@ -54,6 +54,8 @@ var layers = map[string]layer{
 	"postgres/postgrestest": {imports: words(". postgres")},
 	"kafka/kafkatest":       {imports: words(". kafka crash")},
 
+	"enginetest": {tests: words(". app cli contract postgres/postgrestest")}, // reads what the whole product wrote
+
 	// The loops between engines.
 	"pipeline": {
 		imports: words(". batch catalog contract crash durable envelope kafka lake postgres"),
