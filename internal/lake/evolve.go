@@ -68,7 +68,7 @@ func planEvolve(t *Table, next *undrop.Table) ([]string, *iceberg.Schema, error)
 			e.sources[id] = true
 		}
 	}
-	if !spec.CompatibleWith(&current) {
+	if !samePartitioning(spec, current) {
 		e.refuse("the partitioning changes from %s to %s", describeSpec(current), describeSpec(spec))
 	}
 	if !sameIDs(have.IdentifierFieldIDs, want.IdentifierFieldIDs) {
@@ -118,6 +118,20 @@ func collectIDs(f iceberg.NestedField, into map[int]bool) {
 			collectIDs(child, into)
 		}
 	}
+}
+
+// samePartitioning compares what is partitioned by, not what the parts are called:
+// a column that was renamed leaves its old name there.
+func samePartitioning(a, b iceberg.PartitionSpec) bool {
+	if a.NumFields() != b.NumFields() {
+		return false
+	}
+	for i, f := range a.Fields() {
+		if g := b.Field(i); !slices.Equal(f.SourceIDs, g.SourceIDs) || !f.Transform.Equals(g.Transform) {
+			return false
+		}
+	}
+	return true
 }
 
 func describeSpec(s iceberg.PartitionSpec) string {

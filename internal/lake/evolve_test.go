@@ -148,6 +148,57 @@ func TestEvolutionRefusesWhatWouldLie(t *testing.T) {
 	require.ErrorContains(t, err, "field id 5")
 }
 
+// A key column that is renamed is still what the table is partitioned by.
+func TestPartitionsSurviveRenames(t *testing.T) {
+	for _, transform := range []undrop.Transform{{Name: "bucket", Param: 3, Field: 1}, {Name: "identity", Field: 1}, {Name: "truncate", Param: 3, Field: 1}} {
+		t.Run(transform.Name, func(t *testing.T) {
+			b := newBench(t)
+			v1 := mart()
+			v1.Partition = []undrop.Transform{transform}
+			tb := b.ensure(v1)
+			write := func(def *undrop.Table, posts ...post) {
+				rows := batch.New(def)
+				for _, p := range posts {
+					p.append(rows, 1)
+				}
+				config := b.lake.WriterConfig(tb, def, "core")
+				w, err := NewWriter(config)
+				require.NoError(t, err)
+				require.NoError(t, w.Write(rows, nil, undrop.LaneStream))
+				s := &Stage{Table: tb, ParentOf: Main}
+				s.Data, err = w.Close()
+				require.NoError(t, err)
+				s.Deletes, err = WriteEqualityDeletes(config, rows, nil)
+				require.NoError(t, err)
+				b.commit(s)
+				tb = b.load(tb.Name)
+			}
+			write(v1, post{"acc-1", 1, "a"}, post{"acc-2", 1, "b"}, post{"other", 1, "c"})
+			v2 := version(v1, "1.1.0", func(n *undrop.Table) { n.Fields[1].Name = "acct" })
+			plan, err := b.lake.Evolve(t.Context(), tb, v2)
+			require.NoError(t, err)
+			require.Equal(t, []string{"rename column account to acct"}, plan)
+			tb = b.load(tb.Name)
+			write(v2, post{"acc-1", 1, "new"}, post{"acc-3", 1, "d"})
+			got := batch.New(v2)
+			for rec, err := range b.lake.Scan(t.Context(), tb, ScanOptions{}) {
+				require.NoError(t, err)
+				require.NoError(t, ToBatch(rec, got))
+			}
+			bodies := map[string]string{}
+			for i := range got.Len() {
+				bodies[string(got.Cols[1].Bytes(i))] = string(got.Cols[0].Bytes(i))
+			}
+			require.Equal(t, map[string]string{"acc-1": "new", "acc-2": "b", "acc-3": "d", "other": "c"}, bodies)
+			require.Equal(t, 4, got.Len())
+
+			_, err = b.lake.Evolve(t.Context(), tb, version(v2, "1.2.0", func(n *undrop.Table) { n.Partition = nil }))
+			require.Equal(t, undrop.Refused, undrop.CodeOf(err))
+			require.ErrorContains(t, err, "partitioning")
+		})
+	}
+}
+
 func TestTableOfAnotherIsNotTaken(t *testing.T) {
 	b := newBench(t)
 	b.ensure(b.def)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"strconv"
 	"strings"
@@ -81,15 +82,21 @@ func (t *Table) Snapshot(id int64) *Snapshot {
 	return fromIceberg(t.Entry.Metadata.SnapshotByID(id))
 }
 
+// Lineage walks from the head of a branch to its oldest ancestor. A table may
+// have very many: who looks for one stops at it.
+func (t *Table) Lineage(branch string) iter.Seq[*Snapshot] {
+	return func(yield func(*Snapshot) bool) {
+		for s := t.Head(branch); s != nil && yield(s) && s.Parent != nil; {
+			s = t.Snapshot(*s.Parent)
+		}
+	}
+}
+
 // Snapshots lists the head of a branch and its ancestors, newest first.
 func (t *Table) Snapshots(branch string) []Snapshot {
 	var out []Snapshot
-	for s := t.Head(branch); s != nil; {
+	for s := range t.Lineage(branch) {
 		out = append(out, *s)
-		if s.Parent == nil {
-			break
-		}
-		s = t.Snapshot(*s.Parent)
 	}
 	return out
 }
