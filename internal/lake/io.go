@@ -106,14 +106,21 @@ func (f *FS) create(name string) (*fileWriter, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "create", Path: name, Err: err}
 	}
-	if err := f.makeDir(filepath.Dir(path)); err != nil {
+	dir := filepath.Dir(path)
+	if err := f.makeDir(dir); err != nil {
 		return nil, err
 	}
 	var b [8]byte
 	_, _ = rand.Read(b[:])
 	// A reader that lists folders skips names that begin with a dot.
-	temp := filepath.Join(filepath.Dir(path), "."+hex.EncodeToString(b[:])+".undrop-tmp")
+	temp := filepath.Join(dir, "."+hex.EncodeToString(b[:])+".undrop-tmp")
 	file, err := os.OpenFile(temp, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o644)
+	if errors.Is(err, fs.ErrNotExist) { // somebody removed a folder that we know
+		f.known.Clear()
+		if err = f.makeDir(dir); err == nil {
+			file, err = os.OpenFile(temp, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o644)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

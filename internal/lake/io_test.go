@@ -79,6 +79,16 @@ type broken struct{}
 
 func (broken) Read([]byte) (int, error) { return 0, errBroken }
 
+func TestAFolderThatWasRemovedIsMadeAgain(t *testing.T) {
+	dir := t.TempDir()
+	wh, err := OpenWarehouse(dir)
+	require.NoError(t, err)
+	for range 2 {
+		require.NoError(t, wh.FS.WriteFile(wh.Location+"/a/b/c", []byte("x")))
+		require.NoError(t, os.RemoveAll(dir+"/a"))
+	}
+}
+
 func TestAFileInTheWayOfAFolder(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(dir+"/x", nil, 0o644))

@@ -104,3 +104,27 @@ func BenchmarkWriter(b *testing.B) {
 		})
 	}
 }
+
+// A commit of a stream is a small file: what a file costs is what counts.
+func BenchmarkSmallFile(b *testing.B) {
+	for _, n := range []int{1, 1000, 20_000} {
+		b.Run(fmt.Sprint(n, " rows"), func(b *testing.B) {
+			wh, err := OpenWarehouse(b.TempDir())
+			require.NoError(b, err)
+			def := ledger()
+			c := WriterConfig{Warehouse: wh, Table: def, Dir: wh.Location + "/t/data", Schema: IcebergSchema(def), Spec: *iceberg.UnpartitionedSpec, Stamp: Stamp{"core"}}
+			x := entriesOf(def, rand.New(rand.NewPCG(1, 2)), 0, n, true)
+			b.ReportAllocs()
+			b.ResetTimer()
+			start := cpu()
+			for range b.N {
+				w, err := NewWriter(c)
+				require.NoError(b, err)
+				require.NoError(b, w.Write(x, nil, undrop.LaneStream))
+				_, err = w.Close()
+				require.NoError(b, err)
+			}
+			b.ReportMetric(float64(cpu()-start)/float64(b.N)/1000, "cpu-µs/file")
+		})
+	}
+}

@@ -13,7 +13,6 @@ import (
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/file"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
-	"github.com/apache/iceberg-go"
 	"github.com/stretchr/testify/require"
 
 	undrop "github.com/undrop/undrop"
@@ -189,7 +188,7 @@ func yard(t testing.TB, def *undrop.Table) WriterConfig {
 	return WriterConfig{Warehouse: wh, Table: def, Dir: wh.Location + "/" + def.Name + "/data", Schema: sc, Spec: spec, Stamp: Stamp{"core"}}
 }
 
-// written1 writes batches with one writer.
+// writeAll writes batches with one writer.
 func writeAll(t testing.TB, c WriterConfig, lane undrop.Lane, bs ...*batch.Batch) []File {
 	t.Helper()
 	w, err := NewWriter(c)
@@ -258,4 +257,21 @@ func sameRows(t testing.TB, want *batch.Batch, rows []int32, got *batch.Batch, o
 	}
 }
 
-var _ = iceberg.UnpartitionedSpec
+// readBackRaw counts the rows of a file that nobody described.
+func readBackRaw(t testing.TB, def *undrop.Table, f File) int {
+	t.Helper()
+	pf, err := file.NewParquetReader(bytes.NewReader(onDisk(t, f)))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, pf.Close()) }()
+	r, err := pqarrow.NewFileReader(pf, pqarrow.ArrowReadProperties{BatchSize: 1000}, memory.DefaultAllocator)
+	require.NoError(t, err)
+	rr, err := r.GetRecordReader(t.Context(), nil, nil)
+	require.NoError(t, err)
+	defer rr.Release()
+	out := batch.New(def)
+	for rr.Next() {
+		require.NoError(t, ToBatch(rr.RecordBatch(), out))
+	}
+	require.NoError(t, rr.Err())
+	return out.Len()
+}
