@@ -52,19 +52,17 @@ func sameProgress(s *lake.Stage, now *lake.Table) error {
 // lastValue is the newest value of a summary key on a branch. Snapshots of other
 // engines have none of ours.
 func lastValue(t *lake.Table, branch, key string) string {
-	for _, s := range t.Snapshots(branch) {
-		if v, ok := s.Summary[key]; ok {
-			return v
-		}
+	if s := lastOwn(t, branch, key); s != nil {
+		return s.Summary[key]
 	}
 	return ""
 }
 
 // lastOwn is the newest snapshot of a branch that undrop wrote.
 func lastOwn(t *lake.Table, branch, key string) *lake.Snapshot {
-	for _, s := range t.Snapshots(branch) {
+	for s := range t.Lineage(branch) {
 		if _, ok := s.Summary[key]; ok {
-			return &s
+			return s
 		}
 	}
 	return nil
