@@ -79,7 +79,18 @@ func Dial(ctx context.Context, cfg Config) (*Client, error) {
 	c := &Client{cfg: cfg, opts: opts, kgo: cl, adm: kadm.NewClient(cl), log: cfg.Logger, maxSize: map[string]int32{}}
 	pctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	if err := c.ping(pctx); err != nil {
+	// The library finishes a handshake whatever the context says; closing the
+	// client ends it.
+	answer := make(chan error, 1)
+	go func() { answer <- c.ping(pctx) }()
+	select {
+	case err = <-answer:
+	case <-pctx.Done():
+		cl.Close()
+		<-answer
+		err = errors.New("no answer within 10s")
+	}
+	if err != nil {
 		cl.Close()
 		if ctx.Err() != nil {
 			return nil, ctx.Err()

@@ -41,7 +41,7 @@ type broker struct {
 	cmd  *exec.Cmd
 }
 
-func startBroker(t *testing.T, dir, listen string) *broker {
+func startBroker(t testing.TB, dir, listen string) *broker {
 	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
@@ -72,16 +72,34 @@ func (b *broker) kill() {
 	}
 }
 
-// One producer lives through ten kills of its broker. Every record that was
-// acknowledged must be at the offset that it was acknowledged with, and the
-// first appearance of each record must be in the order of Produce.
 func TestNoAcknowledgedRecordIsLostWhenTheBrokerIsKilled(t *testing.T) {
-	const parts, kills = 4, 10
 	dir := t.TempDir()
 	b := startBroker(t, dir, "")
-	addr := b.addr
+	outlive(t, kafka.Config{Brokers: []string{b.addr}}, 10, func() {
+		b.kill()
+		b = startBroker(t, dir, b.addr)
+	})
+}
+
+func TestNoAcknowledgedRecordIsLostWhenApacheKafkaIsKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED: Apache Kafka is not started in short mode")
+	}
+	a := kafkatest.StartApache(t)
+	outlive(t, a.Config, 1, func() {
+		a.Stop()
+		a.Restart(t)
+	})
+}
+
+// outlive lets one producer live through kills of its broker. Every record that
+// was acknowledged must be at the offset that it was acknowledged with, and the
+// first appearances of the records of a partition must be in the order of
+// Produce.
+func outlive(t *testing.T, cfg kafka.Config, kills int, restart func()) {
+	const parts = 4
 	ctx := kafkatest.Context(t)
-	c := kafkatest.Dial(t, kafka.Config{Brokers: []string{addr}})
+	c := kafkatest.Dial(t, cfg)
 	topic, err := c.EnsureTopic(ctx, "t", parts, kafka.TopicOptions{})
 	require.NoError(t, err)
 	p, err := c.NewProducer(kafka.ProducerConfig{})
@@ -128,8 +146,7 @@ func TestNoAcknowledgedRecordIsLostWhenTheBrokerIsKilled(t *testing.T) {
 		want := count + 2000
 		mu.Unlock()
 		require.Eventually(t, func() bool { mu.Lock(); defer mu.Unlock(); return count >= want }, 30*time.Second, time.Millisecond)
-		b.kill()
-		b = startBroker(t, dir, addr)
+		restart()
 	}
 	close(stop)
 	total := <-produced
