@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -262,7 +263,7 @@ func TestEveryFamilyByCopyAndStream(t *testing.T) {
 func replayRaw(t *testing.T, tab *undrop.Table, live *batch.Batch) {
 	t.Helper()
 	again := batch.New(tab)
-	for _, i := range slicesSorted(maps.Keys(live.Raw)) {
+	for _, i := range slices.Sorted(maps.Keys(live.Raw)) {
 		n := again.Len()
 		if err := postgres.DecodeRaw(again, live.Op[i], live.Position(i), live.At[i], live.Raw[i]); err != nil {
 			t.Errorf("row %d: %v", i, err)

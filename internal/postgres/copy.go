@@ -101,14 +101,14 @@ func selectRange(d *CopyDecoder, heap string, r undrop.Range, changedSince uint3
 // check makes sure that the heap is what it was in the snapshot. A table that
 // was rewritten (ALTER TABLE, TRUNCATE, VACUUM FULL) after the snapshot was taken
 // looks empty in it, or has its rows on other pages: either would lose rows in
-// silence. The lock keeps it from happening from here on.
+// silence. The lock that any query takes keeps it from happening from here on.
 func (w *Worker) check(ctx context.Context, d *CopyDecoder, heap string) error {
 	seen := heap + "\x00" + d.SelectList()
 	if w.checked[seen] {
 		return nil
 	}
 	c := w.wire.conn
-	results, err := c.Exec(ctx, "lock table only "+heap+" in access share mode;"+
+	results, err := c.Exec(ctx, "select from only "+heap+" where false;"+
 		"select c.relfilenode = pg_catalog.pg_relation_filenode(c.oid) from pg_catalog.pg_class c where c.oid = "+literal(heap)+"::pg_catalog.regclass").ReadAll()
 	if err != nil {
 		return err

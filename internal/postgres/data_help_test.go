@@ -3,7 +3,6 @@ package postgres_test
 import (
 	"context"
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 	"testing"
@@ -255,5 +254,3 @@ func typeOf(s string) undrop.Type {
 	}
 	panic("no type " + s)
 }
-
-func slicesSorted(seq iter.Seq[int]) []int { return slices.Sorted(seq) }
