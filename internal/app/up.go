@@ -222,7 +222,7 @@ func (a *App) runCapture(ctx context.Context, run *sourceRun) error {
 		Format: envelope.Format(a.cfg.Log.Format), Codec: a.codec(), Partitions: int32(a.cfg.Log.Partitions),
 		Full: a.embedded.full, Lake: a.lake, Gaps: a.gaps, Version: Version, Log: a.log,
 		Snapshot: pipeline.SnapshotConfig{Lane: s.Snapshot.Lane, Connections: s.Snapshot.Connections, MaxRowsPerSecond: int(s.Snapshot.MaxRowsPerSecond),
-			RangePages: 4096, FileSize: a.cfg.Apply.TargetFileSize},
+			RangePages: uint32(s.Snapshot.RangePages), FileSize: a.cfg.Apply.TargetFileSize},
 	})
 	if err != nil {
 		return err

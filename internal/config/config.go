@@ -41,6 +41,7 @@ type Snapshot struct {
 	Lane             string // direct, log
 	Connections      int
 	MaxRowsPerSecond int64 // 0: no cap
+	RangePages       int   // heap pages that are read, and resumed after a crash, as one
 }
 
 // Log is where changes are kept between source and table. Kafka is nil when the

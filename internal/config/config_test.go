@@ -68,7 +68,7 @@ func TestExampleOfTheDocumentation(t *testing.T) {
 		File: filepath.Join(dir, "undrop.yaml"), Dir: dir, Name: "bank", State: filepath.Join(dir, "state"),
 		Sources: []Source{{
 			Name: "core", Postgres: DSN{"postgres://app:s3cret@db/core"}, Publication: "undrop_core", Slot: "undrop_core",
-			Snapshot: Snapshot{Lane: "direct", Connections: 4}, Envelope: "debezium",
+			Snapshot: Snapshot{Lane: "direct", Connections: 4, RangePages: 4096}, Envelope: "debezium",
 		}},
 		Log:       Log{Embedded: Embedded{MaxBytes: 2 << 30}, Format: "avro", Registry: "embedded", Partitions: 4},
 		Warehouse: filepath.Join(dir, "warehouse"),

@@ -40,7 +40,7 @@ func defaults() *Config {
 func defaultSource(name string) Source {
 	// A slot's name may hold only lower-case letters, digits and underscores.
 	own := "undrop_" + strings.ReplaceAll(name, "-", "_")
-	return Source{Name: name, Publication: own, Slot: own, Snapshot: Snapshot{Lane: "direct", Connections: 4}, Envelope: "debezium"}
+	return Source{Name: name, Publication: own, Slot: own, Snapshot: Snapshot{Lane: "direct", Connections: 4, RangePages: 4096}, Envelope: "debezium"}
 }
 
 func defaultKafka() *Kafka { return &Kafka{ReplicationFactor: 3} }

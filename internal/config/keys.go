@@ -48,6 +48,7 @@ func (s *Snapshot) keys() keys {
 		"lane":                oneOf(&s.Lane, "direct", "log"),
 		"connections":         integer(&s.Connections, 1, 64),
 		"max_rows_per_second": integer(&s.MaxRowsPerSecond, 0, math.MaxInt64),
+		"range_pages":         integer(&s.RangePages, 1, math.MaxInt32),
 	}
 }
 

@@ -100,6 +100,13 @@ func (c *Capture) Run(ctx context.Context) error {
 		return err
 	}
 	defer c.pub.producer.Close()
+	// Before the stream is read: where apply begins to read a new table's topics
+	// must lie before every change that its snapshot does not hold.
+	jobs, err := c.plan(ctx)
+	if err != nil {
+		start.close()
+		return err
+	}
 	stream, err := c.Source.Stream(ctx, postgres.StreamConfig{
 		Start: start.from, SkipThrough: start.skip, Tables: c.tables(),
 	})
@@ -107,7 +114,7 @@ func (c *Capture) Run(ctx context.Context) error {
 		start.close()
 		return err
 	}
-	defer stream.Close()
+	defer func() { _ = stream.Close() }() // only reads; what it acknowledged is with the server
 	c.Stats.Streams.Store(true)
 	defer c.Stats.Streams.Store(false)
 
@@ -117,7 +124,7 @@ func (c *Capture) Run(ctx context.Context) error {
 	g.Go(func() error { return c.heartbeat(ctx) })
 	g.Go(func() error {
 		defer start.close()
-		return c.load(ctx, start)
+		return c.load(ctx, start, jobs)
 	})
 	err = g.Wait()
 	if errors.Is(err, context.Canceled) {

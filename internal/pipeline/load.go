@@ -34,19 +34,16 @@ type SnapshotConfig struct {
 // rows, but what changed in them since the first snapshot is read again, since a
 // row may have moved from a range that was not read into one that was. Everything
 // the stream says below X2 is then older than the table, except its deletes.
-func (c *Capture) load(ctx context.Context, o *opening) error {
-	jobs, err := c.plan(ctx, o)
-	if err != nil || len(jobs) == 0 {
-		return err
+func (c *Capture) load(ctx context.Context, o *opening, jobs []*loadJob) (err error) {
+	if len(jobs) == 0 {
+		return nil
 	}
 	snap := o.snapshot
 	if snap == nil || slices.ContainsFunc(jobs, func(j *loadJob) bool { return j.repeat }) {
-		// Offsets were listed when the jobs were planned, before the snapshot is
-		// taken: every record before them is in it.
 		if snap, err = c.Source.TemporarySnapshot(ctx, slotTimeout); err != nil {
 			return err
 		}
-		defer snap.Close()
+		defer func() { _ = snap.Close() }() // read only
 	}
 	for _, j := range jobs {
 		if err := j.begin(ctx, snap); err != nil {
@@ -101,7 +98,11 @@ type loadWorker interface {
 }
 
 // plan lists the tables to load and their ranges that are left.
-func (c *Capture) plan(ctx context.Context, o *opening) ([]*loadJob, error) {
+//
+// Offsets are listed here, before any snapshot is taken in which the rows are
+// read, or, with the slot's own snapshot, before the first change after it is
+// published: every record before them is in the snapshot.
+func (c *Capture) plan(ctx context.Context) ([]*loadJob, error) {
 	var jobs []*loadJob
 	for _, p := range c.Products {
 		t, err := c.Lake.Ensure(ctx, p.Table, nil)
@@ -265,7 +266,7 @@ func (c *Capture) runLoads(ctx context.Context, snap *postgres.Snapshot, jobs []
 			if err != nil {
 				return err
 			}
-			defer w.Close()
+			defer func() { _ = w.Close() }() // read only
 			var job *loadJob
 			var sink loadWorker
 			for t := range next {
@@ -307,7 +308,7 @@ func (j *loadJob) changed(ctx context.Context, snap *postgres.Snapshot, ranges [
 	if err != nil {
 		return err
 	}
-	defer w.Close()
+	defer func() { _ = w.Close() }() // read only
 	for _, r := range ranges {
 		if _, err := w.CopyRange(ctx, j.product.Table, j.rel, r, j.stamp(), j.load.Xmin, f); err != nil {
 			return err
@@ -315,9 +316,6 @@ func (j *loadJob) changed(ctx context.Context, snap *postgres.Snapshot, ranges [
 	}
 	return nil
 }
-
-// now is a clock for tests.
-func (j *loadJob) now() time.Time { return j.c.Now() }
 
 func init() {
 	crash.Register("load.files.after", "load.commit.before", "load.commit.after", "load.log.acked")
