@@ -5,6 +5,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -62,8 +63,7 @@ func Open(ctx context.Context, cfg *config.Config, log *slog.Logger) (*App, erro
 		return nil, err
 	}
 	if err := a.settleVersions(ctx); err != nil {
-		a.catalog.Close()
-		return nil, err
+		return nil, errors.Join(err, a.catalog.Close())
 	}
 	return a, nil
 }

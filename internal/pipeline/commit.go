@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 
 	undrop "github.com/undrop/undrop"
 	"github.com/undrop/undrop/internal/catalog"
@@ -66,12 +65,4 @@ func lastOwn(t *lake.Table, branch, key string) *lake.Snapshot {
 		}
 	}
 	return nil
-}
-
-// addSummary copies marks into a stage.
-func addSummary(s *lake.Stage, marks map[string]string) {
-	if s.Summary == nil {
-		s.Summary = map[string]string{}
-	}
-	maps.Copy(s.Summary, marks)
 }

@@ -289,6 +289,4 @@ func tableNames(tables []*undrop.Table) []string {
 	return names
 }
 
-func joinLines(lines []string) string { return strings.Join(lines, "\n  ") }
-
 var errHalted = errors.New("table is halted")

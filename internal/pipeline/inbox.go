@@ -32,7 +32,6 @@ type lane struct {
 	chunks  []*chunk
 	bytes   int
 	err     error // the record at next cannot be read as this table: the table halts here
-	paused  bool
 	checker Checker
 	decoder *envelope.Decoder
 	events  *envelope.EventDecoder

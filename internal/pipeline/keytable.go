@@ -5,15 +5,13 @@ import (
 )
 
 // keyTable finds the entry of a key: open addressing over 64-bit hashes, keys
-// compared in full. It is emptied, not freed, between commits.
+// compared in full.
 type keyTable struct {
 	slots []int32 // entry index + 1
 	hash  []uint64
 	off   []uint32 // key i is arena[off[i]:off[i+1]]
 	arena []byte
 }
-
-func (t *keyTable) len() int { return len(t.hash) }
 
 // find returns the index of key, adding it when it is new.
 func (t *keyTable) find(key []byte) (i int, added bool) {
@@ -74,9 +72,4 @@ func (t *keyTable) grow() {
 		}
 		t.slots[s] = int32(i + 1)
 	}
-}
-
-func (t *keyTable) reset() {
-	clear(t.slots)
-	t.hash, t.off, t.arena = t.hash[:0], t.off[:0], t.arena[:0]
 }

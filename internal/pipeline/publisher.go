@@ -28,15 +28,14 @@ type publisher struct {
 	control  *controlLog
 	outlets  map[string]*outlet // by mart table
 
-	mu       sync.Mutex
-	topics   map[string]*topicState
-	open     *epoch
-	sealed   []*epoch      // oldest first
-	due      chan struct{} // signalled when the oldest sealed epoch may be due
-	err      error
-	gaps     []undrop.Gap
-	loads    map[string]*LogLoad
-	inFlight int // records
+	mu     sync.Mutex
+	topics map[string]*topicState
+	open   *epoch
+	sealed []*epoch      // oldest first
+	due    chan struct{} // signalled when the oldest sealed epoch may be due
+	err    error
+	gaps   []undrop.Gap
+	loads  map[string]*LogLoad
 }
 
 // topicState is what is known of one topic that the source writes.

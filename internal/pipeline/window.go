@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 
@@ -169,7 +170,7 @@ func (a *Apply) spill(ctx context.Context) error {
 			err = f.spill()
 		}
 		if err != nil {
-			if err := a.haltInstead(t, err); err != errHalted {
+			if err := a.haltInstead(t, err); !errors.Is(err, errHalted) {
 				return err
 			}
 		}
@@ -181,7 +182,7 @@ func (a *Apply) spill(ctx context.Context) error {
 func (a *Apply) commitLoad(ctx context.Context, t *applied) error {
 	f := a.folder(t)
 	if err := a.foldWindow(ctx, f, t.window(nil)); err != nil {
-		if err := a.haltInstead(t, err); err != errHalted {
+		if err := a.haltInstead(t, err); !errors.Is(err, errHalted) {
 			return err
 		}
 		return nil
