@@ -137,6 +137,15 @@ func (i *installation) list() map[string]app.TableInfo {
 	return byName
 }
 
+// quarantine are the open records.
+func (i *installation) quarantine(args ...string) app.QuarantineAnswer {
+	i.t.Helper()
+	answer, _ := i.run(0, append([]string{"quarantine", "ls", "--json"}, args...)...)
+	var q app.QuarantineAnswer
+	decode(i.t, answer, &q)
+	return q
+}
+
 // sql runs statements on the source.
 func (i *installation) sql(statements ...string) {
 	i.t.Helper()

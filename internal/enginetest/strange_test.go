@@ -3,16 +3,22 @@ package enginetest_test
 import (
 	_ "embed"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
+	undrop "github.com/undrop/undrop"
+	"github.com/undrop/undrop/internal/enginetest"
 	"github.com/undrop/undrop/internal/postgres/postgrestest"
 )
 
 //go:embed testdata/strange.sql
 var strange string
 
-// strangeDatabase makes the database, with the parts that are easier to say in a
+//go:embed testdata/changes.sql
+var changes string
+
+// strangeDatabase makes the database, with the part that is easier to say in a
 // loop.
 func strangeDatabase(t *testing.T) string {
 	t.Helper()
@@ -28,15 +34,143 @@ func strangeDatabase(t *testing.T) string {
 	return postgrestest.NewDatabase(t, textual, strange, wide)
 }
 
+// TestStrangeDatabase lands a database that nobody made for undrop by both lanes,
+// changes it, and has an engine that is not ours read the mart.
 func TestStrangeDatabase(t *testing.T) {
 	dsn := strangeDatabase(t)
-	inst := newInstallation(t, dsn, "core")
-	for _, c := range inst.init.Contracts {
-		t.Log(c.Relation, c.Table, c.Mode)
+	direct := newInstallation(t, dsn, "direct")
+	byLog := newInstallation(t, dsn, "bylog")
+	byLog.edit(byLog.file, "lane: direct", "lane: log")
+	direct.leftOut("public.kept", "public.no_columns", "public.seen", "public.volatile")
+
+	for _, inst := range []*installation{direct, byLog} {
+		inst.catchUp()
+		inst.compare(nil)
+		inst.stamped()
 	}
-	for _, l := range inst.init.LeftOut {
-		t.Log("left out", l)
+	sameRows(t, direct, byLog)
+	if t.Failed() {
+		t.FailNow()
 	}
-	inst.catchUp()
-	inst.compare(nil)
+	for _, s := range statements(changes) {
+		direct.sql(s)
+	}
+	for _, inst := range []*installation{direct, byLog} {
+		inst.catchUp()
+		inst.compare(nil)
+	}
+	sameRows(t, direct, byLog)
+	direct.quarantined(nil)
+}
+
+// statements splits a file into what one connection runs at a time: a
+// transaction of its own for each statement, unless the file says begin.
+func statements(file string) []string {
+	var all []string
+	var one strings.Builder
+	quoted, open := false, false
+	for line := range strings.Lines(file) {
+		text, _, _ := strings.Cut(line, " -- ")
+		if strings.HasPrefix(text, "--") {
+			continue
+		}
+		one.WriteString(line)
+		quoted = quoted != (strings.Count(line, "$$")%2 == 1)
+		switch strings.TrimSpace(text) {
+		case "begin;":
+			open = true
+		case "commit;", "rollback;":
+			open = false
+		}
+		if text = strings.TrimSpace(text); strings.HasSuffix(text, ";") && !quoted && !open {
+			all = append(all, one.String())
+			one.Reset()
+		}
+	}
+	return append(all, one.String())
+}
+
+// leftOut wants init to have named exactly these relations as not captured.
+func (i *installation) leftOut(want ...string) {
+	i.t.Helper()
+	var have []string
+	for _, l := range i.init.LeftOut {
+		if l.Reason == "" {
+			i.t.Errorf("%s is left out without a reason", l.Relation)
+		}
+		have = append(have, l.Relation)
+	}
+	slices.Sort(have)
+	if !slices.Equal(have, want) {
+		i.t.Errorf("init left out %q, want %q", have, want)
+	}
+}
+
+// stamped wants every row of a table that was only loaded to have the load's
+// position: one LSN below the snapshot's, and no sequence number.
+func (i *installation) stamped() {
+	i.t.Helper()
+	for name, mart := range i.marts() {
+		lsn, _ := column(mart, "_undrop_lsn")
+		seq, _ := column(mart, "_undrop_seq")
+		lane, _ := column(mart, "_undrop_lane")
+		source, _ := column(mart, "_undrop_source")
+		for _, row := range mart.Cells {
+			if *row[lsn] != *mart.Cells[0][lsn] || *row[seq] != "0" || *row[lane] != "snapshot" || *row[source] != i.init.Source {
+				i.t.Errorf("%s: row with lsn %s seq %s lane %s source %s", name, *row[lsn], *row[seq], *row[lane], *row[source])
+			}
+		}
+	}
+}
+
+// sameRows compares what two installations made of the same source: every cell
+// but those that name the installation's own source and its load.
+func sameRows(t *testing.T, a, b *installation) {
+	t.Helper()
+	other := b.marts()
+	for name, mart := range a.marts() {
+		rows := [2]map[string]int{{}, {}}
+		own := map[string]bool{"_undrop_source": true}
+		for side, m := range []*enginetest.Rows{mart, other[name]} {
+			if m == nil {
+				t.Errorf("%s: only one installation has it", name)
+				break
+			}
+			lane, _ := column(m, "_undrop_lane")
+			for _, cells := range m.Cells {
+				var row []any
+				for n, c := range m.Columns {
+					loaded := *cells[lane] == "snapshot" && (c.Name == "_undrop_lsn" || c.Name == "_undrop_committed_at")
+					if cells[n] == nil || own[c.Name] || loaded {
+						row = append(row, cells[n] == nil)
+						continue
+					}
+					row = append(row, *cells[n])
+				}
+				rows[side][rowText(row)]++
+			}
+		}
+		diff(t, name+" by two lanes", rows[0], rows[1])
+	}
+}
+
+// quarantined wants exactly these rows in quarantine: "table key path rule".
+func (i *installation) quarantined(want []string) {
+	i.t.Helper()
+	var have []string
+	for _, r := range i.quarantine().Records {
+		for _, v := range r.Violations {
+			have = append(have, fmt.Sprintf("%s %s %s %s", r.Table, r.Key, v.Path, v.Rule))
+		}
+	}
+	slices.Sort(have)
+	slices.Sort(want)
+	if !slices.Equal(have, want) {
+		i.t.Errorf("quarantine holds\n  %s\nwant\n  %s", strings.Join(have, "\n  "), strings.Join(want, "\n  "))
+	}
+	for _, r := range i.quarantine().Records {
+		if r.Version == "" || r.Position() == (undrop.Position{}) {
+			i.t.Errorf("record %s of %s does not name contract version and position", r.RecordID, r.Table)
+		}
+	}
 }
