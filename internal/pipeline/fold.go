@@ -90,6 +90,9 @@ func (f *folder) change(c *chunk, i int, l *lane) error {
 	case c.dup[i], pos.Compare(f.truncated) < 0:
 		f.account.Superseded++
 		return nil
+	case b.Op[i] == undrop.Truncate && pos.CommitLSN < f.horizon:
+		f.account.Superseded++ // the load was read after it
+		return nil
 	case b.Op[i] == undrop.Truncate:
 		f.account.Applied++ // see findTruncate
 		return nil
@@ -207,9 +210,11 @@ func (f *folder) fold(b *batch.Batch, i int, pos undrop.Position) error {
 // it, except that it may still hold a row that is gone.
 func (f *folder) below(e *entry, b *batch.Batch, i int, pos undrop.Position) {
 	f.replace(e)
-	e.pos = pos
+	// Whatever the change was, the load may hold the key: also one that the stream
+	// only now says was created.
+	e.pos, e.exists = pos, !f.fresh
 	if b.Op[i] == undrop.Delete {
-		e.b, e.row, e.state, e.exists = b, int32(i), removed, true
+		e.b, e.row, e.state = b, int32(i), removed
 		f.account.Applied++
 		return
 	}
@@ -233,14 +238,14 @@ func (f *folder) replace(e *entry) {
 
 // truncate voids everything before pos.
 func (f *folder) truncate(pos undrop.Position) error {
+	if pos.CommitLSN < f.horizon || pos.Compare(f.truncated) <= 0 {
+		return nil
+	}
 	if !f.product.Table.TruncateApplies {
 		return fmt.Errorf("TRUNCATE of the source table at %s: the contract says undrop.onTruncate: halt", pos)
 	}
 	if f.product.Table.Mode != undrop.Mirror {
 		return fmt.Errorf("TRUNCATE of the source table at %s: a %s table cannot say it", pos, f.product.Table.Mode)
-	}
-	if pos.CommitLSN < f.horizon || pos.Compare(f.truncated) <= 0 {
-		return nil
 	}
 	f.truncated, f.removeAll = pos, true
 	for i := range f.entries {
