@@ -65,7 +65,6 @@ type Bank struct {
 	next     int64   // next payment id
 	cards    []string
 	Ledger   Ledger
-	BadRows  int // transactions that break the contract on purpose
 	Rolled   int // transactions that were rolled back on purpose
 }
 

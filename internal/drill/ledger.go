@@ -2,10 +2,10 @@ package drill
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -13,7 +13,7 @@ import (
 	undrop "github.com/undrop/undrop"
 )
 
-// Change is what became of one row in one transaction: Row is its image as JSON
+// Change is what became of one row in one transaction: Row is its image, the
 // text of every column, "" when it is gone.
 type Change struct {
 	Table string
@@ -32,35 +32,96 @@ type Entry struct {
 type Ledger struct {
 	Base    map[string]map[string]string // by table, by key: the row's image
 	Entries []Entry
+	Bad     map[string]undrop.LSN // keys of payments that ever held a row that breaks the contract: since when
 }
 
-var keyColumn = map[string]string{"bank.accounts": "id::text", "bank.cards": "pan", "bank.payments": "id::text"}
+// Columns is, for each table, how PostgreSQL writes each of its columns as text
+// that another reader can write alike: instants as microseconds since 1970.
+var Columns = map[string][]Column{
+	"bank.accounts": {{"id", "id::text"}, {"owner", "owner"}, {"currency", "currency::text"}, {"balance", "balance::text"},
+		{"opened_on", "opened_on::text"}, {"note", "note"}},
+	"bank.cards": {{"pan", "pan"}, {"account_id", "account_id::text"}, {"state", "state::text"}, {"limits", "limits::text"},
+		{"valid_until", micros("valid_until")}},
+	"bank.payments": {{"id", "id::text"}, {"account_id", "account_id::text"}, {"amount", "amount::text"}, {"currency", "currency"},
+		{"status", "status"}, {"created_at", micros("created_at")}, {"updated_at", micros("updated_at")}, {"note", "note"}},
+	"bank.outbox": {{"id", "id::text"}, {"aggregatetype", "aggregatetype"}, {"aggregateid", "aggregateid"}, {"type", "type"},
+		{"payload", "payload::text"}, {"created_at", micros("created_at")}},
+}
 
-// image is the select that turns a row into text that does not depend on undrop.
+// Column is one column of an image: its name and the SQL of its text. The first
+// of a table is its key.
+type Column struct{ Name, SQL string }
+
+func micros(column string) string {
+	return "(extract(epoch from " + column + ") * 1000000)::bigint::text"
+}
+
+// Separator stands between the columns of an image, Null in the place of a null.
+const (
+	Separator = "\x1f"
+	Null      = "\x02"
+)
+
+// image is the select that turns rows into keys and texts that do not depend on
+// undrop.
 func image(table string) string {
-	return fmt.Sprintf(`select %s, row_to_json(t)::text from %s t`, keyColumn[table], table)
+	var texts []string
+	for _, c := range Columns[table] {
+		texts = append(texts, c.SQL)
+	}
+	return fmt.Sprintf(`select %s, array_to_string(array[%s], e'\x1f', e'\x02') from %s`, Columns[table][0].SQL, strings.Join(texts, ", "), table)
 }
 
 // images reads what the touched rows hold at the end of the transaction.
 func (t *txn) images() error {
-	last := map[[2]string]int{}
-	for i, c := range t.changes {
-		last[[2]string{c.Table, c.Key}] = i
-	}
-	var kept []Change
-	for i, c := range t.changes {
-		if last[[2]string{c.Table, c.Key}] != i {
-			continue
+	touched := map[string]map[string]bool{}
+	for _, c := range t.changes {
+		if touched[c.Table] == nil {
+			touched[c.Table] = map[string]bool{}
 		}
-		var key string
-		err := t.tx.QueryRow(t.ctx, image(c.Table)+" where "+keyColumn[c.Table]+" = $1", c.Key).Scan(&key, &c.Row)
-		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		touched[c.Table][c.Key] = true
+	}
+	t.changes = t.changes[:0]
+	for _, table := range slices.Sorted(maps.Keys(touched)) {
+		keys := slices.Sorted(maps.Keys(touched[table]))
+		where := " where " + Columns[table][0].SQL + " = any($1)"
+		var arg any = keys
+		if table == "bank.accounts" || table == "bank.payments" { // by the index
+			ids := make([]int64, len(keys))
+			for i, k := range keys {
+				n, err := strconv.ParseInt(k, 10, 64)
+				if err != nil {
+					return err
+				}
+				ids[i] = n
+			}
+			where, arg = " where id = any($1)", ids
+		}
+		found, err := readImages(t.ctx, t.tx, image(table)+where, arg)
+		if err != nil {
 			return err
 		}
-		kept = append(kept, c)
+		for _, k := range keys {
+			t.changes = append(t.changes, Change{Table: table, Key: k, Row: found[k]})
+		}
 	}
-	t.changes = kept
 	return nil
+}
+
+// querier is a connection or a transaction.
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+func readImages(ctx context.Context, q querier, sql string, args ...any) (map[string]string, error) {
+	rows, err := q.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, err
+	}
+	m := map[string]string{}
+	var k, v string
+	_, err = pgx.ForEachRow(rows, []any{&k, &v}, func() error { m[k] = v; return nil })
+	return m, err
 }
 
 func (l *Ledger) commit(t *txn, after string) error {
@@ -73,70 +134,84 @@ func (l *Ledger) commit(t *txn, after string) error {
 		return err
 	}
 	l.Entries = append(l.Entries, Entry{Before: b, After: a, Changes: t.changes})
+	for _, k := range t.bad {
+		if _, known := l.Bad[k]; !known {
+			l.Bad[k] = b
+		}
+	}
 	return nil
 }
 
 // Snapshot reads every row now and makes it the base of the ledger; nothing else
 // may write meanwhile.
 func (b *Bank) Snapshot(ctx context.Context) error {
-	b.Ledger = Ledger{Base: map[string]map[string]string{}}
-	for table := range keyColumn {
-		rows, err := b.conn.Query(ctx, image(table))
-		if err != nil {
-			return fmt.Errorf("read base of %s: %w", table, err)
-		}
-		m := map[string]string{}
-		for rows.Next() {
-			var k, v string
-			if err := rows.Scan(&k, &v); err != nil {
-				return fmt.Errorf("read base of %s: %w", table, err)
-			}
-			m[k] = v
-		}
-		if err := rows.Err(); err != nil {
-			return fmt.Errorf("read base of %s: %w", table, err)
-		}
-		b.Ledger.Base[table] = m
+	base, err := b.Rows(ctx)
+	if err != nil {
+		return err
 	}
+	b.Ledger = Ledger{Base: base, Bad: map[string]undrop.LSN{}}
 	return nil
 }
 
-// At is what a table held at a position: every transaction whose commit record
-// begins at or before lsn. Where the position lies between the last instruction
-// of a transaction and its end, both answers are possible; alt is the other one,
-// nil otherwise.
-func (l *Ledger) At(table string, lsn undrop.LSN) (rows, alt map[string]string) {
-	rows = maps.Clone(l.Base[table])
-	for _, e := range l.Entries {
+// Rows reads every row of every table now, by table and key.
+func (b *Bank) Rows(ctx context.Context) (map[string]map[string]string, error) {
+	all := map[string]map[string]string{}
+	for _, table := range Tables {
+		m, err := readImages(ctx, b.conn, image(table))
+		if err != nil {
+			return nil, fmt.Errorf("read rows of %s: %w", table, err)
+		}
+		all[table] = m
+	}
+	return all, nil
+}
+
+// Cursor walks through the states of one table in the order of positions.
+type Cursor struct {
+	ledger *Ledger
+	table  string
+	next   int
+	rows   map[string]string
+}
+
+// Cursor begins at the base.
+func (l *Ledger) Cursor(table string) *Cursor {
+	return &Cursor{ledger: l, table: table, rows: maps.Clone(l.Base[table])}
+}
+
+// To moves to lsn, which must not be before an earlier one, and returns what the
+// table then held. A transaction whose commit record may lie on either side of
+// lsn is not in it: it is returned as doubtful, and is nil otherwise. The map
+// belongs to the cursor.
+func (c *Cursor) To(lsn undrop.LSN) (rows map[string]string, doubtful *Entry) {
+	for ; c.next < len(c.ledger.Entries); c.next++ {
+		e := &c.ledger.Entries[c.next]
 		if e.Before > lsn {
 			break
 		}
 		if e.After > lsn {
-			alt = maps.Clone(rows)
+			return c.rows, e
 		}
-		for _, c := range e.Changes {
-			if c.Table != table {
-				continue
-			}
-			if c.Row == "" {
-				delete(rows, c.Key)
-			} else {
-				rows[c.Key] = c.Row
-			}
-		}
+		e.apply(c.table, c.rows)
 	}
-	return rows, alt
+	return c.rows, nil
 }
 
-// Normal makes two JSON images comparable: key order and number spelling of the
-// writer do not matter, values do.
-func Normal(row string) (string, error) {
-	var v map[string]any
-	d := json.NewDecoder(strings.NewReader(row))
-	d.UseNumber()
-	if err := d.Decode(&v); err != nil {
-		return "", fmt.Errorf("row image %q: %w", row, err)
+// With is what rows become with the transaction.
+func (e *Entry) With(table string, rows map[string]string) map[string]string {
+	rows = maps.Clone(rows)
+	e.apply(table, rows)
+	return rows
+}
+
+func (e *Entry) apply(table string, rows map[string]string) {
+	for _, c := range e.Changes {
+		switch {
+		case c.Table != table:
+		case c.Row == "":
+			delete(rows, c.Key)
+		default:
+			rows[c.Key] = c.Row
+		}
 	}
-	out, err := json.Marshal(v)
-	return string(out), err
 }

@@ -15,7 +15,7 @@ var errRollback = errors.New("rolled back on purpose")
 // Mix says what the traffic holds besides ordinary work.
 type Mix struct {
 	Bad   bool // now and then a row that breaks the contract (status "lost")
-	Large int  // rows of a large transaction that comes now and then; 0: none
+	Large int  // changes of a large transaction that comes now and then; 0: none
 	Toast bool // notes that are stored out of line, and updates that do not repeat them
 }
 
@@ -58,7 +58,7 @@ type txn struct {
 	payments []int64 // as they were
 	next     int64
 	saved    bool
-	bad      bool
+	bad      []string // keys of payments that got a row that breaks the contract
 }
 
 func (t *txn) exec(sql string, args ...any) error {
@@ -83,11 +83,12 @@ func (t *txn) undo() {
 }
 
 func (b *Bank) work(t *txn, mix Mix) error {
-	n := 1 + b.rng.IntN(8)
 	if mix.Large > 0 && b.rng.IntN(40) == 0 {
-		n = mix.Large
+		if err := b.bulk(t, mix.Large); err != nil {
+			return err
+		}
 	}
-	for range n {
+	for range 1 + b.rng.IntN(8) {
 		if err := b.change(t, mix); err != nil {
 			return err
 		}
@@ -140,8 +141,8 @@ func (b *Bank) pay(t *txn, mix Mix) error {
 	b.next++
 	status := "new"
 	if mix.Bad && b.rng.IntN(150) == 0 {
-		status, t.bad = "lost", true
-		b.BadRows++
+		status = "lost"
+		t.bad = append(t.bad, fmt.Sprint(id))
 	}
 	note := fmt.Sprintf("order %d", b.rng.IntN(1e6))
 	if mix.Toast && b.rng.IntN(4) == 0 {
@@ -153,8 +154,43 @@ func (b *Bank) pay(t *txn, mix Mix) error {
 		float64(b.rng.IntN(1e6))/100, []string{"EUR", "USD", "RUB", "GBP"}[b.rng.IntN(4)], status, note); err != nil {
 		return err
 	}
-	return t.exec(`insert into bank.outbox(id, aggregatetype, aggregateid, type, payload) values (gen_random_uuid(), 'payment', $1, 'PaymentCreated',
-		jsonb_build_object('id', $2::bigint, 'status', $3::text))`, fmt.Sprint(id), id, status)
+	return b.event(t, id, status)
+}
+
+// event writes an outbox event of a payment; now and then a card's, which goes to
+// a topic of its own.
+func (b *Bank) event(t *txn, id int64, status string) error {
+	event := fmt.Sprintf("%08x-%04x-4%03x-8%03x-%012x", b.rng.Uint32(), b.rng.Uint32()>>16, b.rng.Uint32()>>20, b.rng.Uint32()>>20, b.rng.Uint64()>>16)
+	kind := "payment"
+	if b.rng.IntN(9) == 0 {
+		kind = "card"
+	}
+	t.touch("bank.outbox", event)
+	return t.exec(`insert into bank.outbox(id, aggregatetype, aggregateid, type, payload) values ($1::text::uuid, $2, $3, 'PaymentCreated',
+		jsonb_build_object('id', $4::bigint, 'status', $5::text))`, event, kind, fmt.Sprint(id), id, status)
+}
+
+// bulk is a nightly job: half of n payments appear and up to half of n change.
+func (b *Bank) bulk(t *txn, n int) error {
+	t.save()
+	half := int64(n / 2)
+	from := b.next
+	b.next += half
+	for id := from; id < b.next; id++ {
+		b.payments = append(b.payments, id)
+		t.touch("bank.payments", fmt.Sprint(id))
+	}
+	if err := t.exec(`insert into bank.payments select i, 1 + i % $3, (i % 100000) / 100.0, 'EUR', 'new', now(), now(), 'bulk ' || i
+		from generate_series($1::bigint, $2::bigint) i`, from, b.next-1, b.accounts); err != nil {
+		return err
+	}
+	ids := append([]int64(nil), b.payments...)
+	b.rng.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
+	ids = ids[:min(int(half), len(ids))]
+	for _, id := range ids {
+		t.touch("bank.payments", fmt.Sprint(id))
+	}
+	return t.exec(`update bank.payments set amount = amount + 1, updated_at = clock_timestamp() where id = any($1)`, ids)
 }
 
 func (b *Bank) incompressible(n int) string {
@@ -204,5 +240,12 @@ func (b *Bank) renumber(t *txn) error {
 	b.payments[i] = to
 	t.touch("bank.payments", fmt.Sprint(id))
 	t.touch("bank.payments", fmt.Sprint(to))
-	return t.exec("update bank.payments set id = $2 where id = $1", id, to)
+	var status string
+	if err := t.tx.QueryRow(t.ctx, "update bank.payments set id = $2 where id = $1 returning status", id, to).Scan(&status); err != nil {
+		return err
+	}
+	if status == "lost" { // it breaks the contract under its new key too
+		t.bad = append(t.bad, fmt.Sprint(to))
+	}
+	return nil
 }

@@ -29,6 +29,7 @@ type lane struct {
 	next    int64           // offset after the newest decoded record
 	taken   int64           // offset after the newest record that was folded
 	last    undrop.Position // of the newest change, to notice what is read twice
+	folded  undrop.LSN      // the newest position that was folded
 	chunks  []*chunk
 	bytes   int
 	err     error // the record at next cannot be read as this table: the table halts here
@@ -41,9 +42,10 @@ type lane struct {
 type chunk struct {
 	b       *batch.Batch
 	offsets []int64
-	dup     []bool // this change was read before: it counts, and is not applied again
-	used    int    // rows before it are folded
-	checked int    // rows before it were checked against the contract
+	dup     []bool       // this change was read before: it counts, and is not applied again
+	newest  []undrop.LSN // the lane's newest position at each row
+	used    int          // rows before it are folded
+	checked int          // rows before it were checked against the contract
 }
 
 const chunkRows = 16384
@@ -59,7 +61,7 @@ func (in *inbox) start(topic, id string, next []int64, mark undrop.LSN) {
 	for p, n := range next {
 		l := &lane{in: in, topic: topic, id: id, part: int32(p), next: n, taken: n, checker: in.product.NewChecker()}
 		if mark > 0 {
-			l.last = undrop.Position{CommitLSN: mark, Seq: 1<<63 - 1}
+			l.last, l.folded = undrop.Position{CommitLSN: mark, Seq: 1<<63 - 1}, mark
 		}
 		if in.product.events() {
 			l.events = envelope.NewEventDecoder(in.product.Table)
@@ -115,6 +117,7 @@ func (l *lane) take(records []*kafka.Record) {
 		}
 		c.offsets = append(c.offsets, rec.Offset)
 		c.dup = append(c.dup, l.again(c.b, at))
+		c.newest = append(c.newest, l.last.CommitLSN)
 		l.bytes += len(rec.Key) + len(rec.Value) + 64
 	}
 	for _, c := range l.chunks {

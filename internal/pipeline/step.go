@@ -126,7 +126,7 @@ func (t *applied) reached(c *Control) bool {
 			return false
 		}
 		for p, next := range end.Next {
-			if lanes[p].next < next || lanes[p].taken > next {
+			if l := lanes[p]; l.next < next || l.taken > next || l.newestBefore(next) > c.LSN {
 				return false
 			}
 		}

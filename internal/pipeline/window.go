@@ -32,6 +32,7 @@ func (t *applied) window(c *Control) []span {
 // cut takes the rows before an offset out of the lane.
 func (l *lane) cut(upto int64) []span {
 	var spans []span
+	l.folded = l.newestBefore(upto)
 	total := 0
 	for _, c := range l.chunks {
 		total += len(c.offsets) - c.used
