@@ -249,8 +249,11 @@ func TestUUIDBoundsHoldInBothOrders(t *testing.T) {
 			for i := range v {
 				v[i] = []byte{0, 0xff, 0x7f, 0x80, byte(r.Uint32())}[r.IntN(5)]
 			}
-			if r.IntN(2) == 0 {
+			switch {
+			case r.IntN(2) == 0:
 				v[0] = top
+			case len(all) > 0: // the second half decides
+				copy(v[:8], all[0])
 			}
 			all = append(all, v)
 			st.addFixed(lf, v)
