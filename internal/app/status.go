@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -116,22 +117,22 @@ func (a *App) OpenGaps() ([]undrop.Gap, error) {
 }
 
 // Ready says why the process is not ready to be relied on, nil when it is: every
-// table is live and no gap is open.
+// table is live and no gap is open. Several reasons come joined.
 func (a *App) Ready() error {
-	var why []string
+	var why []error
 	for _, run := range a.runs() {
 		a.mu.Lock()
 		apply, capture := run.apply, run.capture
 		a.mu.Unlock()
 		if capture != nil && !capture.Stats.Streams.Load() {
-			why = append(why, "source "+run.name+" is not streaming")
+			why = append(why, errors.New("source "+run.name+" is not streaming"))
 		}
 		if apply == nil {
 			continue
 		}
 		for _, s := range apply.States() {
 			if s.State != "live" {
-				why = append(why, fmt.Sprintf("%s is %s %s", s.Name, s.State, s.Reason))
+				why = append(why, errors.New(strings.TrimSpace(fmt.Sprintf("%s is %s %s", s.Name, s.State, s.Reason))))
 			}
 		}
 	}
@@ -140,12 +141,9 @@ func (a *App) Ready() error {
 		return err
 	}
 	for _, g := range gaps {
-		why = append(why, "gap "+g.ID+" is open")
+		why = append(why, errors.New("gap "+g.ID+" is open"))
 	}
-	if len(why) == 0 {
-		return nil
-	}
-	return errors.New(joinLines(why))
+	return errors.Join(why...)
 }
 
 // call asks the API of the running process.

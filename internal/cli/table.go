@@ -12,8 +12,8 @@ import (
 )
 
 func tableCommand(env *Env) *cobra.Command {
-	return group("table", "Look at mart tables", "  undrop table ls\n  undrop table rows bank.payments --limit 5",
-		tableLsCommand(env), tableShowCommand(env), tableRowsCommand(env))
+	return group("table", "Look at and look after mart tables", "  undrop table ls\n  undrop table rows bank.payments --limit 5",
+		tableLsCommand(env), tableShowCommand(env), tableRowsCommand(env), tableReloadCommand(env))
 }
 
 func tableLsCommand(env *Env) *cobra.Command {
