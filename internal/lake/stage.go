@@ -167,7 +167,7 @@ func (l *Lake) prepare(ctx context.Context, s *Stage) (*staged, error) {
 		TimestampMs: max(l.now().UnixMilli(), m.LastUpdatedMillis()+1),
 		SchemaID:    &schemaID,
 	}
-	if parent != nil {
+	if parent != nil && !s.Publish {
 		snap.ParentSnapshotID = &parent.SnapshotID
 	}
 	p := &staged{stage: s, snapshot: snap}
@@ -187,7 +187,29 @@ func (l *Lake) prepare(ctx context.Context, s *Stage) (*staged, error) {
 	if s.Publish {
 		p.commit.Updates = append(p.commit.Updates, table.NewRemoveSnapshotRefUpdate(undrop.LoadBranch))
 	}
+	if ids := s.unfinished(branch); len(ids) > 0 {
+		p.commit.Updates = append(p.commit.Updates, table.NewRemoveSnapshotsUpdate(ids, false))
+	}
 	return p, nil
+}
+
+// unfinished lists the snapshots of a load that this stage publishes or begins
+// anew. None of them is a state that the source ever had: they leave the table's
+// history with it, their files stay where the new snapshot uses them.
+func (s *Stage) unfinished(branch string) (ids []int64) {
+	if !s.Publish && (branch != undrop.LoadBranch || s.ParentOf != "") {
+		return nil
+	}
+	kept := map[int64]bool{}
+	for main := range s.Table.Lineage(Main) {
+		kept[main.ID] = true
+	}
+	for load := range s.Table.Lineage(undrop.LoadBranch) {
+		if !kept[load.ID] {
+			ids = append(ids, load.ID)
+		}
+	}
+	return ids
 }
 
 // target names the branch that moves and refuses a stage that contradicts itself.
