@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math/bits"
+	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -38,8 +39,12 @@ type dictionary struct {
 
 var dictSeed = maphash.MakeSeed()
 
+// dictionaries keeps the memory of dictionaries from file to file.
+var dictionaries = sync.Pool{New: func() any { return &dictionary{} }}
+
 func newDictionary(lf *leaf) *dictionary {
-	d := &dictionary{lf: lf}
+	d := dictionaries.Get().(*dictionary)
+	d.lf = lf
 	d.reset()
 	return d
 }
@@ -59,6 +64,23 @@ func (d *dictionary) entries() int {
 		return len(d.ints)
 	}
 	return len(d.off) - 1
+}
+
+// unlike reports whether the first values of a run are nearly all different. It
+// spares most text columns the search in a dictionary.
+func (d *dictionary) unlike(v *values) bool {
+	const sample = 512
+	if len(d.idx) > 0 || v.n-v.nulls < sample {
+		return false
+	}
+	for i := range sample {
+		if d.lf.phys == phys64 {
+			d.intEntry(v.i64[i])
+		} else {
+			d.bytesEntry(v.data[v.off[i]:v.off[i+1]])
+		}
+	}
+	return d.entries() > sample*3/4
 }
 
 // add takes in a run of values.

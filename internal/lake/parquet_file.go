@@ -92,7 +92,10 @@ func (f *dataFile) begin() error {
 		lf := &f.layout.leaves[i]
 		switch {
 		case !lf.dict || f.plain[i]:
-			f.dicts[i] = nil
+			if d := f.dicts[i]; d != nil {
+				dictionaries.Put(d)
+				f.dicts[i] = nil
+			}
 			w.FallbackToPlain()
 		case f.dicts[i] == nil:
 			f.dicts[i] = newDictionary(lf)
@@ -192,6 +195,12 @@ func (f *dataFile) repeat(leaf int, value string, n int, v *values) error {
 func (f *dataFile) put(i int, v *values) error {
 	lf := &f.layout.leaves[i]
 	d := f.dicts[i]
+	if d != nil && d.unlike(v) {
+		f.plain[i], f.dicts[i] = true, nil
+		f.columns[i].FallbackToPlain()
+		dictionaries.Put(d)
+		d = nil
+	}
 	if d == nil {
 		f.stats[i].observe(lf, v)
 		return v.write(lf, f.columns[i])
@@ -203,6 +212,7 @@ func (f *dataFile) put(i int, v *values) error {
 	f.dicts[i] = nil
 	f.columns[i].FallbackToPlain()
 	d.observe(&f.stats[i])
+	defer dictionaries.Put(d)
 	return d.plain(f.columns[i], v)
 }
 
@@ -252,6 +262,12 @@ func (f *dataFile) end(v *values, e entrySpec) (File, error) {
 	}
 	if err := f.out.Close(); err != nil {
 		return File{}, fmt.Errorf("write footer: %w", err)
+	}
+	for i, d := range f.dicts {
+		if d != nil {
+			dictionaries.Put(d)
+			f.dicts[i] = nil
+		}
 	}
 	data, err := f.entry(e, f.out.TotalBytesWritten())
 	if err != nil {

@@ -218,6 +218,10 @@ func (l *layout) node(s *shape, f undrop.Field, def, rep int16) (schema.Node, er
 	return schema.NewPrimitiveNodeLogical(f.Name, r, logical, physicalTypes[lf.phys], max(lf.width, -1), id)
 }
 
+// pageBytes is the size of a page before compression: larger ones take memory and
+// no less time.
+const pageBytes = 256 << 10
+
 // number gives the leaves their paths and chooses encodings.
 func (l *layout) number(c *WriterConfig) {
 	opts := []parquet.WriterProperty{
@@ -225,6 +229,7 @@ func (l *layout) number(c *WriterConfig) {
 		parquet.WithCompression(compress.Codecs.Zstd),
 		parquet.WithCompressionLevel(1),
 		parquet.WithDataPageVersion(parquet.DataPageV1),
+		parquet.WithDataPageSize(pageBytes),
 		parquet.WithBatchSize(chunkRows),
 		parquet.WithMaxStatsSize(256),
 	}

@@ -39,8 +39,9 @@ type WriterConfig struct {
 	Stamp          Stamp
 	RowGroup       int // rows; 0: 262,144, a good half of that where several writers run
 	// Delta packs integers and text lengths with the delta encodings of Parquet 2:
-	// smaller by an eighth and cheaper to write, but Spark needs Iceberg 1.11 to read
-	// them. The default is what every reader has: plain and dictionary pages.
+	// smaller by a fifth and cheaper to write, but Iceberg's own reader in Spark fails
+	// on them in versions that many still run (apache/iceberg#7162). The default is
+	// what every reader has: plain and dictionary pages.
 	Delta bool
 }
 
