@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"github.com/apache/iceberg-go"
-
 	"github.com/undrop/undrop/internal/batch"
 	"github.com/undrop/undrop/internal/lake"
 )
@@ -45,14 +43,14 @@ func (a *App) Rows(ctx context.Context, name string, o RowsOptions) (*RowsAnswer
 	for _, f := range table.Fields {
 		out.Columns = append(out.Columns, f.Name)
 	}
-	var filter iceberg.BooleanExpression
-	if o.Where != "" {
-		if filter, err = parseWhere(o.Where, table); err != nil {
+	var where filter
+	scan := lake.ScanOptions{SnapshotID: s.ID, Current: true}
+	switch {
+	case o.Where != "":
+		if where, err = parseWhere(o.Where, table); err != nil {
 			return nil, err
 		}
-	}
-	scan := lake.ScanOptions{SnapshotID: s.ID, Filter: filter, Current: true}
-	if o.Limit > 0 {
+	case o.Limit > 0:
 		scan.Limit = o.Limit + 1
 	}
 	b := batch.New(table)
@@ -65,6 +63,9 @@ func (a *App) Rows(ctx context.Context, name string, o RowsOptions) (*RowsAnswer
 			return nil, err
 		}
 		for i := range b.Len() {
+			if !where.match(b, i) {
+				continue
+			}
 			if o.Limit > 0 && int64(len(out.Rows)) == o.Limit {
 				out.Truncated = true
 				return out, nil
