@@ -72,12 +72,16 @@ var layers = map[string]layer{
 		imports: words(". app batch catalog config contract crash durable kafka lake pipeline postgres"),
 		tests:   words("cli kafka/kafkatest postgres/postgrestest"),
 	},
+	"demo": {
+		imports: words(". app batch config drill postgres"),
+		tests:   words("postgres/postgrestest"),
+	},
 	"bench": {
 		imports: words(". app batch config contract drill kafka lake postgres"),
 		tests:   words("kafka/kafkatest postgres/postgrestest"),
 	},
 	"cli": { // pipeline for the records that app's answers hold
-		imports: words(". api app batch bench config contract drill pipeline"),
+		imports: words(". api app batch bench config contract demo drill pipeline"),
 		tests:   words("kafka/kafkatest postgres postgres/postgrestest"),
 	},
 	"cmd/undrop": {imports: words("cli"), tests: words(". app config drill kafka/kafkatest postgres/postgrestest")},
@@ -92,7 +96,7 @@ var doesIO = words("os os/exec os/signal net net/http database/sql syscall io/io
 // libraries may be imported by these packages only, tests aside: what knows an
 // engine's client stays where the engine can be replaced.
 var libraries = map[string][]string{
-	"github.com/jackc/":          words("postgres postgres/postgrestest drill bench"), // the last two play the application
+	"github.com/jackc/":          words("postgres postgres/postgrestest drill demo bench"), // the last three play the application
 	"github.com/fergusstrange/":  words("postgres"),
 	"github.com/twmb/franz-go":   words("kafka kafka/kafkatest envelope pipeline"),
 	"github.com/apache/":         words("lake catalog app pipeline"),

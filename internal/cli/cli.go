@@ -23,6 +23,7 @@ func init() { cobra.EnableCommandSorting = false } // help follows the order of 
 // commands are all verbs, in the order in which help shows them.
 func commands(env *Env) []*cobra.Command {
 	return []*cobra.Command{
+		demoCommand(env),
 		initCommand(env),
 		upCommand(env),
 		statusCommand(env),

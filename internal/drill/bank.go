@@ -60,12 +60,13 @@ type Bank struct {
 	conn *pgx.Conn
 	rng  *rand.Rand
 
-	accounts int64   // ids 1..accounts exist
-	payments []int64 // live payment ids
-	next     int64   // next payment id
-	cards    []string
-	Ledger   Ledger
-	Rolled   int // transactions that were rolled back on purpose
+	accounts  int64   // ids 1..accounts exist
+	payments  []int64 // live payment ids
+	next      int64   // next payment id
+	cards     []string
+	Ledger    Ledger
+	Forgetful bool // keep no ledger, for traffic that goes on for long
+	Rolled    int  // transactions that were rolled back on purpose
 }
 
 // OpenBank connects an application to the database.

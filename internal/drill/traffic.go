@@ -31,6 +31,9 @@ func (b *Bank) Step(ctx context.Context, mix Mix) error {
 		if b.rng.IntN(12) == 0 {
 			return errRollback
 		}
+		if b.Forgetful {
+			return nil
+		}
 		return tx.QueryRow(ctx, "select pg_current_wal_insert_lsn()::text").Scan(&t.before)
 	})
 	if errors.Is(err, errRollback) {
@@ -40,6 +43,9 @@ func (b *Bank) Step(ctx context.Context, mix Mix) error {
 	}
 	if err != nil {
 		return fmt.Errorf("bank transaction: %w", err)
+	}
+	if b.Forgetful {
+		return nil
 	}
 	var after string
 	if err := b.conn.QueryRow(ctx, "select pg_current_wal_insert_lsn()::text").Scan(&after); err != nil {
@@ -97,6 +103,9 @@ func (b *Bank) work(t *txn, mix Mix) error {
 		if err := b.savepoint(t); err != nil {
 			return err
 		}
+	}
+	if b.Forgetful {
+		return nil
 	}
 	return t.images()
 }
