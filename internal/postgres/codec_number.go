@@ -95,6 +95,12 @@ func decimalText(v []byte, scale int) (u u128, neg bool, is issue) {
 		}
 		return u, neg, badForm
 	}
+	if len(digits) <= 18 { // no digit can be lost
+		if u.lo, is = shortDecimal(digits, scale); is == fine {
+			return u, neg, fine
+		}
+		u.lo, is = 0, fine
+	}
 	ok, point, left := true, false, scale
 	for i, ch := range digits {
 		d := ch - '0'
@@ -129,6 +135,33 @@ func decimalText(v []byte, scale int) (u u128, neg bool, is issue) {
 		return u, neg, fine
 	}
 	return u, neg, badOverflow
+}
+
+// shortDecimal reads a decimal of at most 18 characters that has exactly the
+// digits after the point that its scale asks for, which is what a column with
+// that scale prints. Everything else is for the long way.
+func shortDecimal(v []byte, scale int) (n uint64, is issue) {
+	point := len(v) - 1 - scale
+	if scale == 0 {
+		point = len(v)
+	} else if point < 1 || v[point] != '.' {
+		return 0, badForm
+	}
+	for _, ch := range v[:point] {
+		d := uint64(ch - '0')
+		if d > 9 {
+			return 0, badForm
+		}
+		n = n*10 + d
+	}
+	for _, ch := range v[min(point+1, len(v)):] {
+		d := uint64(ch - '0')
+		if d > 9 {
+			return 0, badForm
+		}
+		n = n*10 + d
+	}
+	return n, fine
 }
 
 // The signs of a binary numeric.

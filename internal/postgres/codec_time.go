@@ -123,14 +123,14 @@ func clockText(v []byte) (micros int64, rest []byte, is issue) {
 	micros = ((h*60+m)*60 + s) * 1_000_000
 	v = v[8:]
 	if len(v) > 0 && v[0] == '.' {
-		unit, i := int64(100_000), 1
-		for ; i < len(v) && v[i]-'0' <= 9; i++ {
-			micros += int64(v[i]-'0') * unit
-			unit /= 10
+		frac, i := uint64(0), 1
+		for ; i < len(v) && i < 8 && v[i]-'0' <= 9; i++ {
+			frac = frac*10 + uint64(v[i]-'0')
 		}
-		if i == 1 || i > 7 {
+		if i == 1 || i == 8 {
 			return 0, nil, badForm
 		}
+		micros += int64(frac * powers64[7-i])
 		v = v[i:]
 	}
 	return micros, v, fine
@@ -173,7 +173,9 @@ func timestampText(v []byte, zoned bool, known *knownDay) (int64, issue) {
 		return 0, is
 	}
 	micros += days * dayMicros
-	if zoned {
+	if zoned && string(rest) == "+00" { // as in every session of ours
+		rest = nil
+	} else if zoned {
 		var offset int64
 		if offset, rest, is = zoneText(rest); is != fine {
 			return 0, is

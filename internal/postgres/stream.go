@@ -61,6 +61,7 @@ type Stream struct {
 	chunk     Chunk
 	commit    Commit // of the transaction at hand, or of the newest
 	end       Commit // what chunk.Commit points to
+	at        int64  // its time, microseconds
 	inTxn     bool
 	skip      bool  // the transaction at hand is dropped
 	seq       int64 // of the newest change of the transaction

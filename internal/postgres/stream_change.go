@@ -99,7 +99,7 @@ func (s *Stream) addRow(b *batch.Batch, op undrop.Op) {
 	s.seq++
 	s.rows++
 	s.txnRows++
-	b.AddRow(op, undrop.Position{CommitLSN: s.commit.LSN, Seq: s.seq}, s.commit.At.UnixMicro())
+	b.AddRow(op, undrop.Position{CommitLSN: s.commit.LSN, Seq: s.seq}, s.at)
 	if s.rows == 1 {
 		s.pace.content()
 	}

@@ -117,6 +117,7 @@ func (s *Stream) payload(ctx context.Context, sent int64, b []byte) (full bool, 
 	case 'B':
 		c := cursor{b: b[1:]}
 		s.commit = Commit{LSN: c.lsn(), At: timeOf(c.micros()), XID: c.uint32()}
+		s.at = s.commit.At.UnixMicro()
 		s.inTxn, s.seq, s.txnRows, s.txnBytes = true, 0, 0, 0
 		s.skip = s.commit.LSN <= s.cfg.SkipThrough
 		return false, c.failed()
