@@ -81,7 +81,7 @@ func newMetadata(schema *iceberg.Schema, spec iceberg.PartitionSpec, location st
 func apply(base *Entry, c Commit) (table.Metadata, error) {
 	for _, r := range c.Requirements {
 		if err := r.Validate(base.Metadata); err != nil {
-			return nil, fmt.Errorf("%w: table %s: %v", ErrConflict, c.Name, err)
+			return nil, fmt.Errorf("%w: table %s: %w", ErrConflict, c.Name, err)
 		}
 	}
 	for _, u := range c.Updates {

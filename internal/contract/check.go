@@ -28,14 +28,13 @@ type Checker struct {
 
 // checkCol is one column, or one part of a nested column, that has promises.
 type checkCol struct {
-	prop     *Property
-	field    int
-	key      bool
-	required check
-	checks   rules
-	keyPart  *checkCol
-	elem     *checkCol
-	fields   []*checkCol // parallel to the struct's fields; nil where nothing is promised
+	prop    *Property
+	field   int
+	key     bool
+	checks  rules
+	keyPart *checkCol
+	elem    *checkCol
+	fields  []*checkCol // parallel to the struct's fields; nil where nothing is promised
 }
 
 // level is one step from a part towards the row: through a list or map (col), or

@@ -28,7 +28,7 @@ func compilePattern(pattern string) (*regexp.Regexp, error) {
 			i += n - 1
 		case inClass && c == '[':
 			if strings.HasPrefix(rest, "[:") {
-				return nil, fmt.Errorf("[: is a class of characters in one dialect and two characters in the other: write \\[:")
+				return nil, fmt.Errorf("[: is a class of characters in one dialect and two characters in the other, so write \\[: instead")
 			}
 			b.WriteString(`\[`)
 		case c == '[':

@@ -20,7 +20,6 @@ type typing struct {
 	timezone  *bool
 	precision *int // undrop.precision
 	scale     *int // undrop.scale
-	vector    string
 }
 
 // widths are the integer formats: the type that holds them and their range.

@@ -94,7 +94,7 @@ func readEvent(rec *kgo.Record) (ev event, err error) {
 func (d *EventDecoder) columns(b *batch.Batch, rec *kgo.Record, nulls []string) error {
 	for i := range b.Cols {
 		var v []byte
-		ok := true
+		var ok bool
 		switch i {
 		case d.key:
 			v, ok = rec.Key, !slices.Contains(nulls, outboxKey)

@@ -87,7 +87,7 @@ func Dial(ctx context.Context, cfg Config) (*Client, error) {
 	case err = <-answer:
 	case <-pctx.Done():
 		cl.Close()
-		<-answer
+		_ = <-answer // what it says now is about the close
 		err = errors.New("no answer within 10s")
 	}
 	if err != nil {

@@ -92,7 +92,7 @@ func OpenEmbedded(ctx context.Context, cfg EmbeddedConfig) (*Embedded, error) {
 	}
 	e := &Embedded{cfg: cfg, lock: lock}
 	if err := e.open(op); err != nil {
-		lock.unlock()
+		_ = lock.unlock() // the first error is the one that counts
 		return nil, err
 	}
 	return e, nil
@@ -122,7 +122,7 @@ func (e *Embedded) open(op string) error {
 		kfake.WithLogger(brokerLogger{e.cfg.Logger}),
 		kfake.BrokerConfigs(e.brokerConfigs()),
 		kfake.ListenFn(func(network, _ string) (net.Listener, error) {
-			l, err := net.Listen(network, e.cfg.Listen)
+			l, err := new(net.ListenConfig).Listen(context.Background(), network, e.cfg.Listen)
 			if err != nil {
 				return nil, err
 			}

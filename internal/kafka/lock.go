@@ -39,11 +39,11 @@ func lockDir(dir, op string) (*dirLock, error) {
 			Err:  fmt.Errorf("it is in use by process %s (%s)", pid, path),
 			Hint: "stop that process first (kill " + pid + "), or let it serve the log and run this one with --only"}
 	}
-	if err := f.Truncate(0); err == nil {
+	if err = f.Truncate(0); err == nil {
 		_, err = f.WriteAt(fmt.Appendf(nil, "%d\n", os.Getpid()), 0)
 	}
 	if err != nil {
-		f.Close()
+		_ = f.Close()
 		return nil, &undrop.Error{Code: undrop.Failed, Op: op, Err: fmt.Errorf("write %s: %w", path, err)}
 	}
 	return &dirLock{f}, nil

@@ -82,7 +82,7 @@ func NewRegistry(dir string) (*Registry, error) {
 		return r.apply(c)
 	})
 	if err != nil {
-		lock.unlock()
+		_ = lock.unlock() // the first error is the one that counts
 		return nil, err
 	}
 	r.routes()

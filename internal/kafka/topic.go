@@ -114,7 +114,7 @@ func (c *Client) describe(ctx context.Context, names []string) (map[string]descr
 		case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID):
 			continue
 		case errors.Is(err, kerr.LeaderNotAvailable):
-			err = nil // said of a partition as well, where it matters
+			// Said of a partition as well, where it matters.
 		case err != nil:
 			return nil, fmt.Errorf("describe topic %s: %w", name, err)
 		case t.TopicID == [16]byte{}:

@@ -18,7 +18,7 @@ type shredder struct {
 // take reads the rows of a nested column into the runs of its leaves.
 func (sh *shredder) take(s *shape, c *batch.Column, sel selection) error {
 	for i := s.leaf; i < s.leaf+s.leaves; i++ {
-		sh.runs[i].begin(&sh.leaves[i])
+		sh.runs[i].begin()
 	}
 	for n := range sel.n {
 		row := sel.from + n
@@ -101,7 +101,7 @@ func (sh *shredder) missing(s *shape, def, rep int16) {
 	}
 }
 
-func (v *values) begin(lf *leaf) {
+func (v *values) begin() {
 	v.n, v.nulls = 0, 0
 	v.defBuf, v.repBuf = v.defBuf[:0], v.repBuf[:0]
 	v.i64Buf, v.dataBuf, v.offBuf = v.i64Buf[:0], v.dataBuf[:0], append(v.offBuf[:0], 0)

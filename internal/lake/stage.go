@@ -137,7 +137,7 @@ func (l *Lake) settle(ctx context.Context, prepared []*staged, cause error) erro
 	case len(prepared):
 		return nil
 	case 0:
-		return fmt.Errorf("%w: the tables were read and do not have it (%v)", ErrConflict, cause)
+		return fmt.Errorf("%w: the tables were read and do not have it (%w)", ErrConflict, cause)
 	}
 	return fmt.Errorf("settle: %d of %d tables have the commit: %w", found, len(prepared), cause)
 }

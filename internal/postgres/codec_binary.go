@@ -18,7 +18,7 @@ func (c *codec) appendBinary(col *batch.Column, v []byte, x *scratch) bool {
 	if c.asText {
 		return c.appendText(col, v, x)
 	}
-	is := fine
+	var is issue
 	switch c.op {
 	case opInt:
 		n, ok := c.intBinary(v)

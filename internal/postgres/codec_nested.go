@@ -51,7 +51,7 @@ func (c *codec) listText(col *batch.Column, v []byte, x *scratch) bool {
 		mark := len(x.buf)
 		e, quoted, next := element(v, at, delim, x)
 		if next < 0 {
-			return c.undo(col, n, badForm, v, x)
+			return c.undo(col, n, v, x)
 		}
 		switch {
 		case !quoted && string(e) == "NULL":
@@ -67,7 +67,7 @@ func (c *codec) listText(col *batch.Column, v []byte, x *scratch) bool {
 			continue
 		}
 		if at != len(v) {
-			return c.undo(col, n, badForm, v, x)
+			return c.undo(col, n, v, x)
 		}
 		col.EndList()
 		return true
@@ -75,9 +75,9 @@ func (c *codec) listText(col *batch.Column, v []byte, x *scratch) bool {
 }
 
 // undo takes back what was appended of a value that turned out to be no good.
-func (c *codec) undo(col *batch.Column, n int, is issue, v []byte, x *scratch) bool {
+func (c *codec) undo(col *batch.Column, n int, v []byte, x *scratch) bool {
 	col.Truncate(n)
-	return c.bad(col, is, v, x)
+	return c.bad(col, badForm, v, x)
 }
 
 // element reads one element of an array from v[at:]; next is where its delimiter
@@ -243,11 +243,11 @@ func (c *codec) mapText(col *batch.Column, v []byte, x *scratch) bool {
 	defer func() { x.buf = x.buf[:mark] }()
 	for at := 0; at < len(v); {
 		if v[at] != '"' {
-			return c.undo(col, n, badForm, v, x)
+			return c.undo(col, n, v, x)
 		}
 		key, next := quotedText(v, at+1, x, false)
 		if next < 0 || next+2 > len(v) || v[next] != '=' || v[next+1] != '>' {
-			return c.undo(col, n, badForm, v, x)
+			return c.undo(col, n, v, x)
 		}
 		at = next + 2
 		var value []byte
@@ -256,15 +256,15 @@ func (c *codec) mapText(col *batch.Column, v []byte, x *scratch) bool {
 			at += 4
 		} else {
 			if at >= len(v) || v[at] != '"' {
-				return c.undo(col, n, badForm, v, x)
+				return c.undo(col, n, v, x)
 			}
 			if value, at = quotedText(v, at+1, x, false); at < 0 {
-				return c.undo(col, n, badForm, v, x)
+				return c.undo(col, n, v, x)
 			}
 		}
 		if at < len(v) {
 			if !bytes.HasPrefix(v[at:], []byte(", ")) || at+2 == len(v) {
-				return c.undo(col, n, badForm, v, x)
+				return c.undo(col, n, v, x)
 			}
 			at += 2
 		}

@@ -13,7 +13,7 @@ import (
 // appendText appends one value in its text form. When it cannot be carried,
 // nothing is appended, false is returned and x says why.
 func (c *codec) appendText(col *batch.Column, v []byte, x *scratch) bool {
-	is := fine
+	var is issue
 	switch c.op {
 	case opText:
 		if validText(v) {

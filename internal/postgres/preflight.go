@@ -80,7 +80,7 @@ func (s *Source) Preflight(ctx context.Context, tables []*undrop.Table) ([]Findi
 		out = append(out, s.slotFindings(slot, server.database)...)
 		out = append(out, s.publicationFindings(pub, targets)...)
 		for _, t := range targets {
-			out = append(out, t.publishable(s)...)
+			out = append(out, t.publishable()...)
 			out = append(out, t.loadable(s)...)
 		}
 		if pub.exists && slot.Exists && !slot.Active && !slot.Lost() && slot.Plugin == "pgoutput" && slot.Database == server.database {

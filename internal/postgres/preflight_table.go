@@ -20,7 +20,7 @@ func (f *findings) add(fatal bool, rule, sql, format string, args ...any) {
 
 // publishable says why a table must not be in a publication: because it cannot
 // be, or because the application's own statements would fail.
-func (t *target) publishable(s *Source) []Finding {
+func (t *target) publishable() []Finding {
 	f := findings{table: t.table.SourceRelation()}
 	if t.rel == nil {
 		f.add(true, "relation_missing", "", "the database has no such table; names are compared exactly, also in case")

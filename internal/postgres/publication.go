@@ -137,7 +137,7 @@ func (s *Source) EnsurePublication(ctx context.Context, tables []*undrop.Table) 
 		}
 		var bad []Finding
 		for _, t := range targets {
-			bad = append(bad, t.publishable(s)...)
+			bad = append(bad, t.publishable()...)
 		}
 		bad = append(bad, s.publicationFindings(pub, targets)...)
 		if err := Refusal(op, bad); err != nil {

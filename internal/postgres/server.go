@@ -195,6 +195,7 @@ func (s *Server) start(ctx context.Context) error {
 		return err
 	}
 	args := []string{"-D", s.data(), "-c", "port=" + strconv.Itoa(s.port), "-c", "unix_socket_directories=" + s.socketDir()}
+	//nolint:noctx // it outlives this call, and is stopped by pid
 	cmd := exec.Command(filepath.Join(s.bin, "postgres"), args...)
 	p := &serverProcess{tail: &tail{also: s.cfg.Stdout}, exited: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = p.tail, p.tail

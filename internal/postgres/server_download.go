@@ -77,7 +77,7 @@ func fetchArchive(ctx context.Context, cache, version string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer os.RemoveAll(scratch)
+	defer func() { _ = os.RemoveAll(scratch) }()
 	nowhere := filepath.Join(scratch, "nowhere")
 	if err := os.Symlink(filepath.Join(scratch, "missing", "missing"), nowhere); err != nil {
 		return "", err
@@ -93,7 +93,7 @@ func fetchArchive(ctx context.Context, cache, version string) (string, error) {
 	select {
 	case err = <-done:
 	case <-ctx.Done():
-		<-done // it takes no context; leaving it behind could leave half a file
+		_ = <-done // it takes no context; leaving it behind could leave half a file
 		return "", ctx.Err()
 	}
 	archive := cached(cache, version)
@@ -148,7 +148,7 @@ func unpack(archive, to string) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(part)
+	defer func() { _ = os.RemoveAll(part) }() // gone after the rename
 	if err := os.Chmod(part, 0o755); err != nil {
 		return err
 	}
@@ -173,7 +173,7 @@ func untar(r *tar.Reader, dir string) error {
 	if err != nil {
 		return err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	for {
 		h, err := r.Next()
 		if errors.Is(err, io.EOF) {

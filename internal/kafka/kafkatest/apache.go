@@ -106,7 +106,7 @@ func jars(t testing.TB) string {
 	require.NoError(t, os.MkdirAll(root, 0o755))
 	work, err := os.MkdirTemp(root, "fetch-")
 	require.NoError(t, err)
-	defer os.RemoveAll(work)
+	defer func() { _ = os.RemoveAll(work) }()
 	require.NoError(t, os.WriteFile(filepath.Join(work, "pom.xml"), []byte(pom), 0o644))
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
@@ -169,6 +169,7 @@ func (a *Apache) run(t testing.TB, lib string) {
 }
 
 func java(dir, lib string, args ...string) *exec.Cmd {
+	//nolint:noctx // it outlives the call, and is stopped by pid
 	cmd := exec.Command("java", append([]string{"-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dlog4j2.configurationFile=log4j2.properties", "-cp", lib + "/*"}, args...)...)
 	cmd.Dir = dir
 	return cmd
@@ -203,9 +204,9 @@ func freePorts(t testing.TB, n int) []string {
 	t.Helper()
 	var ports []string
 	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 		require.NoError(t, err)
-		defer l.Close()
+		defer func() { _ = l.Close() }()
 		ports = append(ports, fmt.Sprint(l.Addr().(*net.TCPAddr).Port))
 	}
 	return ports

@@ -155,7 +155,7 @@ func Query(t testing.TB, dsn, sql string) [][]string {
 	if err != nil {
 		t.Fatalf("connect: %v", err)
 	}
-	defer c.Close(context.Background())
+	defer func() { _ = c.Close(context.Background()) }()
 	results, err := c.PgConn().Exec(ctx, sql).ReadAll()
 	if err != nil {
 		t.Fatalf("%s: %v", sql, err)
@@ -183,7 +183,7 @@ func try(dsn, sql string) error {
 	if err != nil {
 		return err
 	}
-	defer c.Close(context.Background())
+	defer func() { _ = c.Close(context.Background()) }()
 	_, err = c.PgConn().Exec(ctx, sql).ReadAll()
 	return err
 }
