@@ -125,7 +125,7 @@ func (a *Apply) keys() keys {
 		"commit_interval":  duration(&a.CommitInterval, 10*time.Millisecond),
 		"consistency":      oneOf(&a.Consistency, "source", "table"),
 		"deletes":          oneOf(&a.Deletes, "position", "equality"),
-		"target_file_size": size(&a.TargetFileSize, 1<<20),
+		"target_file_size": size(&a.TargetFileSize, 64<<10),
 		"format_version":   integer(&a.FormatVersion, 2, 3),
 		"workers":          integer(&a.Workers, 0, 256),
 	}

@@ -16,6 +16,42 @@ func TestKills(t *testing.T) {
 	t.Logf("checked %+v", r.verify())
 }
 
+// TestKillsWhileLoading kills undrop in the first load and in loads that were asked
+// for, with ranges of four pages, while rows change, move and grow out of line.
+func TestKillsWhileLoading(t *testing.T) {
+	for _, lane := range []string{"direct"} {
+		t.Run(lane, func(t *testing.T) {
+			r := newRig(t, setup{rows: 15000, mix: Mix{Bad: true, Toast: lane == "direct"}, config: map[string]string{
+				"lane: direct":           "lane: " + lane,
+				"max_rows_per_second: 0": "max_rows_per_second: 6000",
+				"consistency: source}":   "consistency: source, target_file_size: 64KiB}",
+				"{max_bytes: 2GiB}":      "{max_bytes: 512MiB}",
+			}})
+			r.traffic()
+			for i := range rounds(3, 12) {
+				if i > 0 { // what readers see stays exact until the new rows are
+					r.catchUp()
+					r.traffic()
+					r.reload("bank.payments")
+				}
+				r.killLoop(3, 350*time.Millisecond, 1500*time.Millisecond)
+			}
+			r.catchUp()
+			t.Logf("checked %+v", r.verify())
+		})
+	}
+}
+
+// TestKillsInLargeTransactions kills undrop while transactions of 20,000 changes
+// are under way, and values that updates do not repeat.
+func TestKillsInLargeTransactions(t *testing.T) {
+	r := newRig(t, setup{rows: 3000, mix: Mix{Bad: true, Toast: true, Large: 20000}, pace: 10 * time.Millisecond})
+	r.traffic()
+	r.killLoop(rounds(6, 60), 500*time.Millisecond, 2500*time.Millisecond)
+	r.catchUp()
+	t.Logf("checked %+v", r.verify())
+}
+
 // killLoop starts undrop n times and kills it after a random time.
 func (r *rig) killLoop(n int, least, most time.Duration) {
 	r.t.Helper()

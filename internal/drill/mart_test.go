@@ -28,9 +28,25 @@ import (
 type martTable struct {
 	name string
 	tbl  *table.Table
-	main []table.Snapshot // main's history, oldest first
-	load []table.Snapshot // what main's oldest snapshot came from, oldest first
+	eras []era // oldest first
 }
+
+// era is the time between a load of the table and the next.
+type era struct {
+	load []table.Snapshot // oldest first; no reader saw them
+	main []table.Snapshot // oldest first
+}
+
+// mains are the snapshots of all eras that readers saw, oldest first.
+func (m *martTable) mains() (all []table.Snapshot) {
+	for _, e := range m.eras {
+		all = append(all, e.main...)
+	}
+	return all
+}
+
+// newest is what readers see.
+func (m *martTable) newest() table.Snapshot { e := m.eras[len(m.eras)-1]; return e.main[len(e.main)-1] }
 
 // martRow is one row: its image in the ledger's words, and where it came from.
 type martRow struct {
@@ -62,27 +78,43 @@ func openMart(t *testing.T, dir string) map[string]*martTable {
 	return all
 }
 
-// history lists main's ancestors. Those before the first that names a source
-// position are the load's.
+// history lists every snapshot that main ever was: its ancestors, and those of
+// what it was before the table was loaded anew.
 func (m *martTable) history(t *testing.T) {
 	t.Helper()
 	meta := m.tbl.Metadata()
-	for s := meta.SnapshotByName("main"); s != nil; {
+	log := slices.Collect(meta.SnapshotLogs())
+	seen := map[int64]bool{}
+	for _, entry := range slices.Backward(log) {
+		if !seen[entry.SnapshotID] {
+			m.eras = append(m.eras, m.ancestors(t, entry.SnapshotID, seen))
+		}
+	}
+	slices.Reverse(m.eras)
+}
+
+// ancestors splits a line of snapshots: those before the first that names a source
+// position are the load's.
+func (m *martTable) ancestors(t *testing.T, id int64, seen map[int64]bool) (e era) {
+	t.Helper()
+	for s := m.tbl.Metadata().SnapshotByID(id); ; {
+		require.NotNil(t, s, "%s: snapshot %d is in main's history and not there", m.name, id)
+		seen[s.SnapshotID] = true
 		if _, live := props(*s)[undrop.SummarySource]; live {
-			require.Empty(t, m.load, "%s: snapshot %d names a position, a newer ancestor does not", m.name, s.SnapshotID)
-			m.main = append(m.main, *s)
+			require.Empty(t, e.load, "%s: snapshot %d names a position, a newer ancestor does not", m.name, s.SnapshotID)
+			e.main = append(e.main, *s)
 		} else {
-			m.load = append(m.load, *s)
+			e.load = append(e.load, *s)
 		}
 		if s.ParentSnapshotID == nil {
 			break
 		}
-		parent := meta.SnapshotByID(*s.ParentSnapshotID)
-		require.NotNil(t, parent, "%s: snapshot %d has a parent that is not there", m.name, s.SnapshotID)
-		s = parent
+		id = *s.ParentSnapshotID
+		s = m.tbl.Metadata().SnapshotByID(id)
 	}
-	slices.Reverse(m.main)
-	slices.Reverse(m.load)
+	slices.Reverse(e.main)
+	slices.Reverse(e.load)
+	return e
 }
 
 func props(s table.Snapshot) map[string]string {

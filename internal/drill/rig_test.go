@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -17,6 +18,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/undrop/undrop/internal/app"
+	"github.com/undrop/undrop/internal/config"
 	"github.com/undrop/undrop/internal/crash"
 	"github.com/undrop/undrop/internal/postgres"
 	"github.com/undrop/undrop/internal/postgres/postgrestest"
@@ -250,12 +253,24 @@ func (r *rig) catchUp() {
 	r.t.Helper()
 	r.stop()
 	p := r.up(nil, "--until-caught-up")
-	if !p.wait(3 * time.Minute) {
+	if !p.wait(60 * time.Second) {
 		_ = p.cmd.Process.Signal(syscall.SIGQUIT) // where it hangs
 		p.wait(5 * time.Second)
-		r.t.Fatalf("did not catch up within three minutes (seed %d)", r.seed)
+		r.t.Fatalf("did not catch up within a minute (seed %d)", r.seed)
 	}
 	require.NoError(r.t, p.err, "catch up (seed %d)", r.seed)
+}
+
+// reload asks for tables to be loaded anew, while nothing runs.
+func (r *rig) reload(tables ...string) {
+	r.t.Helper()
+	cfg, err := config.Load(filepath.Join(r.dir, "undrop.yaml"))
+	require.NoError(r.t, err)
+	a, err := app.Open(context.Background(), cfg, slog.New(slog.DiscardHandler))
+	require.NoError(r.t, err)
+	defer a.Close()
+	_, err = a.Reload(context.Background(), tables)
+	require.NoError(r.t, err)
 }
 
 // armed is the environment of a process that dies at a crash point.
