@@ -111,9 +111,9 @@ func renderDemo(env *Env, a *demo.Answer) error {
 		return fmt.Errorf("write answer: %w", err)
 	}
 	fmt.Fprintf(w, "\nSource and tables, row for row, at position %s\n\n", a.LSN)
-	g = newGrid("TABLE", "SNAPSHOT", "SOURCE ROWS", "TABLE ROWS", "EQUAL", "DIFFERING", "IN QUARANTINE")
+	g = newGrid("TABLE", "SNAPSHOT", "AT", "SOURCE ROWS", "TABLE ROWS", "EQUAL", "DIFFERING", "IN QUARANTINE")
 	for _, t := range a.Tables {
-		g.add(t.Name, fmt.Sprint(t.SnapshotID), count(t.SourceRows), count(t.TableRows), count(t.EqualRows), count(t.Differing), fmt.Sprint(len(t.QuarantinedKeys)))
+		g.add(t.Name, fmt.Sprint(t.SnapshotID), t.LSN.String(), count(t.SourceRows), count(t.TableRows), count(t.EqualRows), count(t.Differing), fmt.Sprint(len(t.QuarantinedKeys)))
 	}
 	if err := g.write(w); err != nil {
 		return fmt.Errorf("write answer: %w", err)

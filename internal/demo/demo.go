@@ -29,6 +29,8 @@ type Options struct {
 	Say     func(format string, args ...any) // one line of the story
 	Watch   func(Moment)                     // what is going on, about twice a second
 	Done    func(*Answer) error              // the answer, before a kept demo goes on
+
+	meddle func(*sourceRows) // makes the comparison fail, in a test
 }
 
 // Moment is what a person sees while the demo runs.
