@@ -168,6 +168,9 @@ func (c *Capture) open(ctx context.Context) (*opening, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := c.addedColumns(ctx); err != nil {
+		return nil, err
+	}
 	missing, err := c.Source.Unpublished(ctx, c.tables())
 	if err != nil {
 		return nil, err
@@ -221,6 +224,7 @@ func (c *Capture) outlets(ctx context.Context, last *Control) error {
 	for _, p := range c.Products {
 		t := p.Table
 		o := &outlet{product: p, n: c.Partitions}
+		c.pub.hashes[t.TableName.String()] = t.Contract.Hash
 		c.pub.outlets[t.TableName.String()] = o
 		if p.events() {
 			o.events = envelope.NewEventEncoder(t, info)

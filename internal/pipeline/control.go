@@ -15,6 +15,9 @@ type Control struct {
 	undrop.Cut
 	Gaps  []undrop.Gap        `json:"gaps,omitempty"`  // those not closed
 	Loads map[string]*LogLoad `json:"loads,omitempty"` // log lane, by mart table
+	// Contracts are the hashes of the contracts that capture runs, by mart table:
+	// it has decided what becomes of the rows that were landed under earlier ones.
+	Contracts map[string]string `json:"contracts,omitempty"`
 }
 
 // LogLoad says how far a load through the log is.

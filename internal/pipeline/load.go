@@ -121,8 +121,8 @@ func (c *Capture) plan(ctx context.Context) ([]*loadJob, error) {
 				return nil, err
 			}
 		}
-		if l := c.pub.loads[p.Table.TableName.String()]; l != nil && viaLog && (head == nil || l.LSN >= j.load.LSN) {
-			j.load = l.Load
+		if l := c.pub.loads[p.Table.TableName.String()]; l != nil && viaLog && l.First == j.load.First {
+			j.load = l.Load // further than the branch says; another First is an earlier load's
 		}
 		if j.load.Complete || head == nil && t.Head("main") != nil {
 			continue

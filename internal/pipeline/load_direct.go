@@ -197,9 +197,17 @@ func (w *directWorker) flush(ctx context.Context) error {
 
 // newWriter makes a writer of data files for a table.
 func (c *Capture) newWriter(t *lake.Table, p *undrop.Table) (*lake.Writer, error) {
+	t, _, err := c.Lake.Planned(t, p)
+	if err != nil {
+		return nil, err
+	}
 	return lake.NewWriter(c.Lake.WriterConfig(t, p, c.Name))
 }
 
 func (c *Capture) equalityDeletes(t *lake.Table, b *batch.Batch, rows []int32) ([]lake.File, error) {
+	t, _, err := c.Lake.Planned(t, b.Table)
+	if err != nil {
+		return nil, err
+	}
 	return lake.WriteEqualityDeletes(c.Lake.WriterConfig(t, b.Table, c.Name), b, rows)
 }

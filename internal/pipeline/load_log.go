@@ -21,8 +21,9 @@ type logLane struct {
 }
 
 func (l *logLane) begin(ctx context.Context, j *loadJob, snap *postgres.Snapshot) error {
-	// The branch exists from here on: it tells apply where to begin to read.
-	if j.table.Head(undrop.LoadBranch) == nil {
+	// The branch tells apply which load this is and where to begin to read. One that
+	// holds no range yet, or only asks for a load, is replaced.
+	if !j.repeat {
 		d := &directLane{c: l.c}
 		if err := d.commit(ctx, j, &lake.Stage{ParentOf: ""}, nil); err != nil {
 			return err

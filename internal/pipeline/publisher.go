@@ -27,6 +27,7 @@ type publisher struct {
 	producer *kafka.Producer
 	control  *controlLog
 	outlets  map[string]*outlet // by mart table
+	hashes   map[string]string  // of the contracts, by mart table
 
 	mu     sync.Mutex
 	topics map[string]*topicState
@@ -75,7 +76,7 @@ func (o *outlet) clone() *outlet {
 
 func newPublisher(source string, client *kafka.Client, producer *kafka.Producer, control *controlLog, last *Control) *publisher {
 	p := &publisher{source: source, client: client, producer: producer, control: control,
-		outlets: map[string]*outlet{}, topics: map[string]*topicState{}, due: make(chan struct{}, 1), loads: map[string]*LogLoad{}}
+		outlets: map[string]*outlet{}, hashes: map[string]string{}, topics: map[string]*topicState{}, due: make(chan struct{}, 1), loads: map[string]*LogLoad{}}
 	p.open = &epoch{p: p, ends: map[string][]int64{}}
 	if last != nil {
 		p.gaps = last.Gaps
@@ -281,7 +282,7 @@ func (p *publisher) take() (*Control, error) {
 
 // stamp completes a cut with the state that every control record carries.
 func (p *publisher) stamp(cut undrop.Cut) *Control {
-	c := &Control{Cut: cut, Gaps: p.gaps, Loads: map[string]*LogLoad{}}
+	c := &Control{Cut: cut, Gaps: p.gaps, Contracts: p.hashes, Loads: map[string]*LogLoad{}}
 	c.Topics = make(map[string]undrop.TopicEnd, len(p.topics))
 	for name, t := range p.topics {
 		c.Topics[name] = undrop.TopicEnd{ID: t.id, Table: t.table, Next: append([]int64(nil), t.ends...)}

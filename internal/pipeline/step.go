@@ -230,7 +230,10 @@ func (t *applied) exact(c *Control) bool {
 
 // stage folds a table's changes up to c and writes their files.
 func (a *Apply) stage(ctx context.Context, t *applied, c *Control) (*lake.Stage, error) {
-	f := a.folder(t)
+	f, err := a.folder(t)
+	if err != nil {
+		return nil, err
+	}
 	if err := a.foldWindow(ctx, f, t.window(c)); err != nil {
 		return nil, a.haltInstead(t, err)
 	}
@@ -243,6 +246,11 @@ func (a *Apply) stage(ctx context.Context, t *applied, c *Control) (*lake.Stage,
 		s.ParentOf = undrop.LoadBranch
 		if t.exact(c) {
 			s.Publish = true
+			// The rows were written with the contract's present schema; readers get both
+			// in one step.
+			if _, s.Updates, err = a.Lake.Planned(t.table, t.product.Table); err != nil {
+				return nil, err
+			}
 		} else {
 			s.Branch = undrop.LoadBranch
 		}

@@ -64,6 +64,9 @@ func (a *Apply) enter(ctx context.Context, t *applied) error {
 		return err
 	}
 	t.total, t.snap, t.at = acc.Total, own.ID, own.Time
+	if !a.decided(t) {
+		return nil
+	}
 	if err := a.evolve(ctx, t); err != nil || t.state == stateHalted {
 		return err
 	}
@@ -104,6 +107,10 @@ func (a *Apply) enterLoad(ctx context.Context, t *applied, head *lake.Snapshot) 
 		return err
 	}
 	t.total = acc.Total
+	if _, _, err := a.Lake.Planned(t.table, t.product.Table); undrop.CodeOf(err) == undrop.Refused {
+		t.halt(err.Error())
+		return nil
+	}
 	if err := a.read(ctx, t, offsets.Topics, 0); err != nil {
 		return err
 	}

@@ -63,11 +63,15 @@ func (l *lane) cut(upto int64) []span {
 }
 
 // folder is the one that a spill began, or a new one.
-func (a *Apply) folder(t *applied) *folder {
+func (a *Apply) folder(t *applied) (*folder, error) {
 	if t.folding != nil {
-		return t.folding
+		return t.folding, nil
 	}
-	f := newFolder(t.product, a.Lake.WriterConfig(t.table, t.product.Table, a.Name))
+	table, _, err := a.Lake.Planned(t.table, t.product.Table)
+	if err != nil {
+		return nil, err
+	}
+	f := newFolder(t.product, a.Lake.WriterConfig(table, t.product.Table, a.Name))
 	parent := "main"
 	if t.state == stateLoading {
 		parent = undrop.LoadBranch
@@ -82,9 +86,9 @@ func (a *Apply) folder(t *applied) *folder {
 	f.parked, f.now = maps.Clone(t.parked), a.Now()
 	head := t.table.Head(parent)
 	f.fresh = t.viaLog && t.state == stateLoading && lastValue(t.table, parent, undrop.SummaryOffsets) == ""
-	f.bases = &bases{lake: a.Lake, table: t.table, from: head}
+	f.bases = &bases{lake: a.Lake, table: table, from: head}
 	t.folding = f
-	return f
+	return f, nil
 }
 
 // foldWindow folds the rows of a window. Partitions are folded one after the
@@ -165,8 +169,11 @@ func (a *Apply) spill(ctx context.Context) error {
 			}
 			continue
 		}
-		f := a.folder(t)
-		err := a.foldWindow(ctx, f, t.window(nil))
+		f, err := a.folder(t)
+		if err != nil {
+			return err
+		}
+		err = a.foldWindow(ctx, f, t.window(nil))
 		if err == nil {
 			err = f.spill()
 		}
@@ -181,7 +188,10 @@ func (a *Apply) spill(ctx context.Context) error {
 
 // commitLoad moves the load branch of a table that loads through the log.
 func (a *Apply) commitLoad(ctx context.Context, t *applied) error {
-	f := a.folder(t)
+	f, err := a.folder(t)
+	if err != nil {
+		return err
+	}
 	if err := a.foldWindow(ctx, f, t.window(nil)); err != nil {
 		if err := a.haltInstead(t, err); !errors.Is(err, errHalted) {
 			return err
