@@ -162,9 +162,13 @@ func (a *App) Discard(ctx context.Context, req DiscardRequest) (*DiscardAnswer, 
 }
 
 func (a *App) replayer() *pipeline.Replayer {
-	return &pipeline.Replayer{Lake: a.lake, Now: time.Now, DecodeRaw: func(b *batch.Batch, op undrop.Op, p undrop.Position, at int64, raw string) error {
-		return postgres.DecodeRaw(b, op, p, at, raw)
-	}}
+	return &pipeline.Replayer{Lake: a.lake, Now: time.Now, DecodeRaw: decodeRaw}
+}
+
+// decodeRaw reads a row that is in the log, or in quarantine, as its source's own
+// text.
+func decodeRaw(b *batch.Batch, op undrop.Op, p undrop.Position, at int64, raw string) error {
+	return postgres.DecodeRaw(b, op, p, at, raw)
 }
 
 // elsewhere lets the process that holds the apply role do it; false when none does.

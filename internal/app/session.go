@@ -215,7 +215,7 @@ func (a *App) runApply(ctx context.Context, run *sourceRun) error {
 	p, err := pipeline.NewApply(pipeline.ApplyConfig{
 		Name: run.name, Products: a.products[run.name], Client: run.client, Registry: run.registry, Format: envelope.Format(a.cfg.Log.Format),
 		Lake: a.lake, Gaps: a.gaps, Interval: a.cfg.Apply.CommitInterval, PerTable: a.cfg.Apply.Consistency == "table",
-		Workers: a.cfg.Apply.Workers, Log: a.log,
+		Workers: a.cfg.Apply.Workers, DecodeRaw: decodeRaw, Log: a.log,
 	})
 	if err != nil {
 		return err

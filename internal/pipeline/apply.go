@@ -25,6 +25,7 @@ type ApplyConfig struct {
 	Client     *kafka.Client
 	Registry   Registry
 	Format     envelope.Format
+	DecodeRaw  RawDecoder // reads rows that an earlier version of the contract could not; nil: they halt the table
 	Lake       *lake.Lake
 	Gaps       *Gaps
 	Interval   time.Duration // between commits (1 s)

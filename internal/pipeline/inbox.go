@@ -17,6 +17,7 @@ type inbox struct {
 	product *Product
 	format  envelope.Format
 	schema  func(id int) (string, error)
+	raw     RawDecoder
 	lanes   map[string][]*lane // by topic, by partition
 }
 
@@ -50,8 +51,8 @@ type chunk struct {
 
 const chunkRows = 16384
 
-func newInbox(p *Product, format envelope.Format, schema func(int) (string, error)) *inbox {
-	return &inbox{product: p, format: format, schema: schema, lanes: map[string][]*lane{}}
+func newInbox(p *Product, format envelope.Format, schema func(int) (string, error), raw RawDecoder) *inbox {
+	return &inbox{product: p, format: format, schema: schema, raw: raw, lanes: map[string][]*lane{}}
 }
 
 // start makes the lanes of a topic, to be read from next. Stream positions up to
@@ -109,7 +110,7 @@ func (l *lane) take(records []*kafka.Record) {
 		at := c.b.Len()
 		if err := l.decode(c, rec); err != nil {
 			l.err = fmt.Errorf("topic %s partition %d offset %d: %w", l.topic, l.part, rec.Offset, err)
-			return
+			break // what came before it is checked and applied
 		}
 		l.next = rec.Offset + 1
 		if c.b.Len() == at {
@@ -176,13 +177,5 @@ func (l *lane) decode(c *chunk, rec *kafka.Record) error {
 	case err != nil:
 		return err
 	}
-	for _, v := range c.b.Bad[at] {
-		if v.Rule == "schema.drift" {
-			for i := range c.b.Cols {
-				c.b.Cols[i].Truncate(at)
-			}
-			return fmt.Errorf("the source table no longer fits the contract: %s", v.Detail)
-		}
-	}
-	return nil
+	return l.undrift(c.b, at, rec)
 }

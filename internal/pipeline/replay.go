@@ -84,14 +84,7 @@ func (r *Replayer) Replay(ctx context.Context, p *Product, selected func(*Reject
 		}
 		checker.Check(c.b, at)
 		if len(c.b.Bad[at]) > 0 {
-			for i := range c.b.Cols {
-				c.b.Cols[i].Truncate(at)
-			}
-			c.b.Op, c.b.LSN, c.b.Seq, c.b.At = c.b.Op[:at], c.b.LSN[:at], c.b.Seq[:at], c.b.At[:at]
-			delete(c.b.Bad, at)
-			delete(c.b.Unchanged, at)
-			delete(c.b.PrevKey, at)
-			delete(c.b.Raw, at)
+			dropFrom(c.b, at)
 			out.Still++
 			blocked[key] = blocked[key] || p.Table.Mode == undrop.Mirror
 			continue

@@ -69,7 +69,12 @@ func (a *Apply) noteHalt(t *applied) {
 		return
 	}
 	err := t.in.halt()
-	if err == nil || a.pick([]*applied{t}) != nil {
+	if err == nil {
+		return
+	}
+	// A cut that the table has passed without a change is not one to wait for: the
+	// others would wait with it.
+	if c := a.pick([]*applied{t}); c != nil && a.wants(t, c) {
 		return
 	}
 	t.halt(err.Error())

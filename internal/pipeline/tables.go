@@ -123,7 +123,7 @@ func (a *Apply) enterLoad(ctx context.Context, t *applied, head *lake.Snapshot) 
 
 // read assigns a table's partitions.
 func (a *Apply) read(ctx context.Context, t *applied, marks []undrop.TopicMark, mark undrop.LSN) error {
-	t.in = newInbox(t.product, a.Format, a.schema(ctx))
+	t.in = newInbox(t.product, a.Format, a.schema(ctx), a.DecodeRaw)
 	for _, m := range marks {
 		next, err := nextOffsets(m)
 		if err != nil {
