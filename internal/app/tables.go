@@ -45,7 +45,27 @@ func (a *App) Tables(ctx context.Context) ([]TableInfo, error) {
 		}
 		infos = append(infos, *info)
 	}
+	a.ask(ctx, infos)
 	return infos, nil
+}
+
+// ask lets a process that is up say what the files cannot: that a table is halted
+// and why, and what is on its way to it.
+func (a *App) ask(ctx context.Context, infos []TableInfo) {
+	if len(a.runs()) > 0 {
+		return
+	}
+	s := a.askRunning(ctx)
+	if s == nil {
+		return
+	}
+	for i := range infos {
+		for _, t := range s.Tables {
+			if t.Name == infos[i].Name {
+				infos[i].State, infos[i].Reason, infos[i].LagRecords = t.State, t.Reason, t.LagRecords
+			}
+		}
+	}
 }
 
 func (a *App) allProducts() []*pipeline.Product {

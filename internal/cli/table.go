@@ -20,7 +20,7 @@ func tableLsCommand(env *Env) *cobra.Command {
 	c := &cobra.Command{
 		Use:     "ls",
 		Short:   "List mart tables with what each holds",
-		Long:    "Lists mart tables with what each holds. It reads the files alone and needs no server.",
+		Long:    "Lists mart tables with what each holds. It reads the files and needs no server; while a\nprocess of the installation is up, the state of a table is what that process says.",
 		Example: "  undrop table ls -f bank/undrop.yaml\n  undrop table ls --json | jq '.tables[].snapshot_id'",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
