@@ -29,7 +29,8 @@ func (i *installation) marts() map[string]*enginetest.Rows {
 }
 
 // compare holds every mart table against the source at rest. Rows of except (by
-// mart table, the text of the first key column) have to be absent from the mart.
+// mart table, the text of the first key column) are not compared: they wait in
+// quarantine, and the mart has the last row of the key that its contract allows.
 func (i *installation) compare(except map[string][]string) {
 	i.t.Helper()
 	marts := i.marts()
@@ -41,7 +42,7 @@ func (i *installation) compare(except map[string][]string) {
 			continue
 		}
 		if mart.Error == "" {
-			diff(i.t, name, i.source(table, mart, except[name]), i.folded(table, mart))
+			diff(i.t, name, i.source(table, mart, except[name]), i.folded(table, mart, except[name]))
 		}
 	}
 }
@@ -54,7 +55,7 @@ func column(mart *enginetest.Rows, name string) (int, bool) {
 
 // folded are a mart table's rows as the source has them: a history's changes are
 // put together, which for rows without a key is arithmetic.
-func (i *installation) folded(table *undrop.Table, mart *enginetest.Rows) map[string]int {
+func (i *installation) folded(table *undrop.Table, mart *enginetest.Rows, except []string) map[string]int {
 	i.t.Helper()
 	op, hasOp := column(mart, "_undrop_op")
 	if (table.Mode == undrop.History) != hasOp {
@@ -69,6 +70,9 @@ func (i *installation) folded(table *undrop.Table, mart *enginetest.Rows) map[st
 				i.t.Fatalf("%s has no column %s", table.TableName, f.Name)
 			}
 			row = append(row, canonical(i.t, mart.Columns[at], cells[at]))
+		}
+		if excepted(table, row, except) {
+			continue
 		}
 		n := 1
 		if hasOp && cells[op] != nil && *cells[op] == "d" {
@@ -114,16 +118,20 @@ func (i *installation) source(table *undrop.Table, mart *enginetest.Rows, except
 			}
 			row = append(row, canonical(i.t, columns[n], text))
 		}
-		key := 0
-		if len(table.Key) > 0 {
-			key = table.Key[0]
-		}
-		if len(row) > key && slices.Contains(except, fmt.Sprint(row[key])) {
+		if excepted(table, row, except) {
 			continue
 		}
 		rows[rowText(row)]++
 	}
 	return rows
+}
+
+func excepted(table *undrop.Table, row []any, keys []string) bool {
+	key := 0
+	if len(table.Key) > 0 {
+		key = table.Key[0]
+	}
+	return slices.Contains(keys, fmt.Sprint(row[key]))
 }
 
 // textual prints any value by its type's output function: casts to text differ

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -52,8 +53,20 @@ func newInstallation(t *testing.T, dsn, source string, args ...string) *installa
 			postgrestest.Exec(t, dsn, f.SQL)
 		}
 	}
-	i.edit(i.file, "listen: 127.0.0.1:8080", "listen: 127.0.0.1:0")
+	i.edit(i.file, "listen: 127.0.0.1:8080", "listen: "+freePort(t))
 	return i
+}
+
+// freePort is an address that nothing listens on. Other commands find a running
+// one by it, so it cannot be ":0".
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
 }
 
 func decode(t *testing.T, answer string, v any) {

@@ -1,7 +1,9 @@
 package enginetest_test
 
 import (
+	"bytes"
 	_ "embed"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -160,7 +162,11 @@ func (i *installation) quarantined(want []string) {
 	var have []string
 	for _, r := range i.quarantine().Records {
 		for _, v := range r.Violations {
-			have = append(have, fmt.Sprintf("%s %s %s %s", r.Table, r.Key, v.Path, v.Rule))
+			var key bytes.Buffer
+			if err := json.Compact(&key, r.Key); err != nil {
+				i.t.Fatal(err)
+			}
+			have = append(have, fmt.Sprintf("%s %s %s %s", r.Table, &key, v.Path, v.Rule))
 		}
 	}
 	slices.Sort(have)
