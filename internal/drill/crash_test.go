@@ -1,8 +1,12 @@
 package drill
 
 import (
+	"fmt"
+	"os"
 	"testing"
 	"time"
+
+	"github.com/undrop/undrop/internal/kafka/kafkatest"
 )
 
 // TestKills is the heart of what undrop promises: the real binary, killed at
@@ -10,6 +14,20 @@ import (
 // state that the source had.
 func TestKills(t *testing.T) {
 	r := newRig(t, setup{rows: 400, mix: Mix{Bad: true}})
+	r.traffic()
+	r.killLoop(rounds(8, 100), 200*time.Millisecond, 2500*time.Millisecond)
+	r.catchUp()
+	t.Logf("checked %+v", r.verify())
+}
+
+// TestKillsOnApacheKafka is the same on the log that a cluster has.
+func TestKillsOnApacheKafka(t *testing.T) {
+	if os.Getenv("UNDROP_ENGINES") == "" && os.Getenv(kafkatest.Env) == "" {
+		t.Skipf("SKIPPED: set UNDROP_ENGINES=DIR to run Apache Kafka %s, or %s=host:port", kafkatest.ApacheVersion, kafkatest.Env)
+	}
+	broker := kafkatest.Kafka(t).Brokers[0]
+	r := newRig(t, setup{rows: 400, mix: Mix{Bad: true, Toast: true}, config: map[string]string{
+		"embedded: {max_bytes: 2GiB}": fmt.Sprintf("kafka: {brokers: [%q], replication_factor: 1}", broker)}})
 	r.traffic()
 	r.killLoop(rounds(8, 100), 200*time.Millisecond, 2500*time.Millisecond)
 	r.catchUp()

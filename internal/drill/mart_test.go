@@ -46,7 +46,10 @@ func (m *martTable) mains() (all []table.Snapshot) {
 }
 
 // newest is what readers see.
-func (m *martTable) newest() table.Snapshot { e := m.eras[len(m.eras)-1]; return e.main[len(e.main)-1] }
+func (m *martTable) newest() table.Snapshot {
+	e := m.eras[len(m.eras)-1]
+	return e.main[len(e.main)-1]
+}
 
 // martRow is one row: its image in the ledger's words, and where it came from.
 type martRow struct {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	undrop "github.com/undrop/undrop"
 	"github.com/undrop/undrop/internal/app"
 	"github.com/undrop/undrop/internal/config"
 	"github.com/undrop/undrop/internal/crash"
@@ -276,4 +277,37 @@ func (r *rig) reload(tables ...string) {
 // armed is the environment of a process that dies at a crash point.
 func armed(point string, n int) []string {
 	return []string{fmt.Sprintf("%s=%s:%d", crash.Env, point, n)}
+}
+
+// eventually polls until something holds.
+func (r *rig) eventually(d time.Duration, what string, holds func() bool) {
+	r.t.Helper()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(d); !holds(); <-tick.C {
+		if time.Now().After(deadline) {
+			r.t.Fatalf("not within %s: %s (seed %d)", d, what, r.seed)
+		}
+	}
+}
+
+// addressWritten is when the process that hosts the log wrote down where.
+func (r *rig) addressWritten() time.Time {
+	info, err := os.Stat(filepath.Join(r.dir, "state", "log.json"))
+	if err != nil {
+		return time.Time{}
+	}
+	return info.ModTime()
+}
+
+// marks is the position that each table names now; a table that is not live has
+// none.
+func (r *rig) marks() map[string]undrop.LSN {
+	marks := map[string]undrop.LSN{}
+	for name, m := range openMart(r.t, r.dir) {
+		if len(m.mains()) > 0 {
+			marks[name] = mark[undrop.SourceMark](r.t, m.newest(), undrop.SummarySource).LSN
+		}
+	}
+	return marks
 }
