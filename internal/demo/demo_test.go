@@ -31,7 +31,9 @@ func run(t *testing.T, ctx context.Context, o Options) (a *Answer, story string,
 		defer mu.Unlock()
 		lines = append(lines, fmt.Sprintf(format, args...))
 	}
-	o.Watch = func(Moment) {}
+	if o.Watch == nil {
+		o.Watch = func(Moment) {}
+	}
 	o.Done = func(got *Answer) error {
 		a = got
 		if done != nil {
@@ -118,10 +120,19 @@ func TestKeep(t *testing.T) {
 	require.Equal(t, undrop.Refused, undrop.CodeOf(err))
 }
 
-// A person who has seen enough stops it in the middle.
+// A person who has seen enough stops it: before anything runs, or in the middle.
 func TestInterrupted(t *testing.T) {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	_, _, err := run(t, ctx, Options{})
-	require.ErrorIs(t, err, context.Canceled)
+	t.Run("at once", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		_, _, err := run(t, ctx, Options{})
+		require.ErrorIs(t, err, context.Canceled)
+	})
+	t.Run("in the middle", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		a, _, err := run(t, ctx, Options{Watch: func(Moment) { cancel() }})
+		require.ErrorIs(t, err, context.Canceled)
+		require.Nil(t, a)
+	})
 }

@@ -50,6 +50,9 @@ func findBinaries(ctx context.Context, cfg ServerConfig, o *owner, dir string) (
 			}
 		}
 	}
+	if ctx.Err() != nil { // nobody answered because nobody wants to know any more
+		return "", fmt.Errorf("find PostgreSQL: %w", context.Cause(ctx))
+	}
 	bin, err := download(ctx, cfg, o, dir)
 	if err != nil {
 		return "", &undrop.Error{Code: undrop.Failed, Op: "obtain PostgreSQL", Err: err,
