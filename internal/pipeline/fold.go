@@ -57,6 +57,7 @@ type entry struct {
 	state   uint8
 	exists  bool         // an older snapshot may hold the key
 	deleted bool         // its delete is written already
+	imaged  bool         // base was known in this commit, even if it was spilled since
 	base    *batch.Batch // the newest full image, for values that a later change does not repeat
 	baseRow int32
 }
@@ -109,6 +110,9 @@ func (f *folder) change(c *chunk, i int, l *lane) error {
 
 // refuse puts a row that breaks the contract, or whose key is parked, aside.
 func (f *folder) refuse(b *batch.Batch, i int, offset int64, l *lane) (bool, error) {
+	if len(b.Bad[i]) == 0 && f.baseParked(b, i) {
+		b.AddBad(i, undrop.Violation{Rule: "toast.unchanged", Detail: "the source did not repeat a value that an earlier change, which waits in quarantine, may have set"})
+	}
 	bad := len(b.Bad[i]) > 0
 	if f.product.Table.Mode != undrop.Mirror {
 		if !bad {
@@ -134,13 +138,30 @@ func (f *folder) refuse(b *batch.Batch, i int, offset int64, l *lane) (bool, err
 		o.topic, o.partition = l.topic, l.part
 	}
 	record, err := f.q.add(b, i, o)
-	if f.product.Table.Mode == undrop.Mirror {
+	if len(f.product.Table.Key) > 0 {
 		if f.parked == nil {
 			f.parked = map[string][]string{}
 		}
 		f.parked[string(f.key)] = append(f.parked[string(f.key)], record)
 	}
 	return true, err
+}
+
+// baseParked reports whether a row leaves out values of which the newest are in
+// quarantine, under its own key or the one that it had before: what the table has
+// is older.
+func (f *folder) baseParked(b *batch.Batch, i int) bool {
+	if _, partial := b.Unchanged[i]; !partial || len(f.parked) == 0 || b.Op[i] == undrop.Delete {
+		return false
+	}
+	key, moved := b.PrevKey[i]
+	if !moved {
+		if key = f.key; f.product.Table.Mode == undrop.Mirror && !f.product.Table.BadKeyLatest {
+			return false // parked as a whole
+		}
+	}
+	_, parked := f.parked[string(key)]
+	return parked
 }
 
 // append keeps every change: history and events.
@@ -159,7 +180,6 @@ func (f *folder) append(b *batch.Batch, i int, pos undrop.Position) error {
 		}
 		b, i = p, p.Len()-1
 	}
-	f.bases.remember(f, b, i)
 	f.account.Applied++
 	e := entry{b: b, row: int32(i), pos: pos, state: upserted}
 	f.entries = append(f.entries, e)
@@ -201,7 +221,7 @@ func (f *folder) fold(b *batch.Batch, i int, pos undrop.Position) error {
 		return nil
 	}
 	e.state = upserted
-	e.base, e.baseRow = b, int32(i)
+	e.base, e.baseRow, e.imaged = b, int32(i), true
 	f.held += 128
 	return nil
 }
@@ -266,11 +286,11 @@ func (f *folder) spill() error {
 	if err := f.writeDeletes(); err != nil {
 		return err
 	}
+	f.bases.forget(f)
 	for i := range f.entries {
 		e := &f.entries[i]
 		e.b, e.base = nil, nil
 	}
-	f.bases.forget()
 	if f.product.Table.Mode != undrop.Mirror {
 		f.entries = f.entries[:0]
 	}

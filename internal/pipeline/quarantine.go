@@ -130,6 +130,8 @@ func (q *quarantiner) split(b *batch.Batch, good []int32) ([]int32, error) {
 func (q *quarantiner) add(b *batch.Batch, i int, o origin) (string, error) {
 	if q.rows == nil {
 		q.rows = batch.New(quarantineTable(q.table.Namespace))
+	}
+	if q.encoder == nil { // rows may be there from resolve
 		q.encoder = envelope.NewEncoder(q.table, envelope.JSON, 0, 0, envelope.SourceInfo{Name: q.table.Source})
 	}
 	q.lane = o.lane

@@ -115,7 +115,7 @@ func rawJSON(s string) json.RawMessage {
 // loadParked finds the keys of a table that have open records.
 func (a *Apply) loadParked(ctx context.Context, t *applied) error {
 	t.parked = map[string][]string{}
-	if t.product.Table.Mode != undrop.Mirror {
+	if len(t.product.Table.Key) == 0 {
 		return nil
 	}
 	all, err := ReadQuarantine(ctx, a.Lake, t.product.Table.Namespace)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/cespare/xxhash/v2"
+
 	undrop "github.com/undrop/undrop"
 	"github.com/undrop/undrop/internal/batch"
 	"github.com/undrop/undrop/internal/lake"
@@ -18,9 +20,13 @@ type bases struct {
 	from  *lake.Snapshot // the table before this commit; nil: it is empty
 
 	found   map[string]rowRef // by key, from the table
-	latest  map[string]rowRef // by key, from this commit (not for mirrors: their entries know)
 	spilled bool
 	patched *batch.Batch
+
+	// Of this commit, for tables that keep every change; a mirror's entries know.
+	latest  map[string]int      // by key, the entry with the newest image
+	indexed int                 // entries that latest knows of
+	written map[uint64]struct{} // hashes of keys whose newest image was spilled
 }
 
 type rowRef struct {
@@ -141,33 +147,61 @@ func unchangedColumn(b *batch.Batch, i, c int) bool {
 	return false
 }
 
+// base is the newest earlier image of a key; false when there is none, or when it
+// was spilled: then what the table has is older than it.
 func (s *bases) base(f *folder, key []byte) (rowRef, bool) {
 	if f.product.Table.Mode != undrop.Mirror {
-		if r, ok := s.latest[string(key)]; ok {
-			return r, true
+		if e := s.newest(f, key); e != nil {
+			return rowRef{e.b, int(e.row)}, true
 		}
-		r, ok := s.found[string(key)]
-		return r, ok
-	}
-	if at := f.keys.lookup(key); at >= 0 {
-		if e := &f.entries[at]; e.base != nil {
-			return rowRef{e.base, int(e.baseRow)}, true
+		if _, gone := s.written[xxhash.Sum64(key)]; gone {
+			return rowRef{}, false
+		}
+	} else if at := f.keys.lookup(key); at >= 0 {
+		if e := &f.entries[at]; e.imaged {
+			return rowRef{e.base, int(e.baseRow)}, e.base != nil
 		}
 	}
 	r, ok := s.found[string(key)]
 	return r, ok
 }
 
-// remember keeps the newest image of a key of a table that keeps every change.
-func (s *bases) remember(f *folder, b *batch.Batch, i int) {
-	if len(b.Unchanged) == 0 || f.product.Table.Mode != undrop.History {
-		return
-	}
+// newest finds the newest image of a key among the entries of a table that keeps
+// every change. They are indexed when the first row asks: most tables never do. A
+// delete names a key and is no image.
+func (s *bases) newest(f *folder, key []byte) *entry {
 	if s.latest == nil {
-		s.latest = map[string]rowRef{}
+		s.latest = map[string]int{}
 	}
-	s.latest[string(f.key)] = rowRef{b, i}
+	var k []byte
+	for ; s.indexed < len(f.entries); s.indexed++ {
+		e := &f.entries[s.indexed]
+		if e.b.Op[e.row] == undrop.Delete {
+			continue
+		}
+		k = e.b.AppendKey(k[:0], int(e.row))
+		if at, ok := s.latest[string(k)]; !ok || f.entries[at].pos.Compare(e.pos) < 0 {
+			s.latest[string(k)] = s.indexed
+		}
+	}
+	if at, ok := s.latest[string(key)]; ok {
+		return &f.entries[at]
+	}
+	return nil
 }
 
-// forget drops the images of rows that were spilled.
-func (s *bases) forget() { s.latest, s.patched, s.spilled = nil, nil, true }
+// forget drops the images of rows that were spilled, and remembers whose they were.
+func (s *bases) forget(f *folder) {
+	if f.product.Table.Mode == undrop.History && len(f.product.Table.Key) > 0 {
+		if s.written == nil {
+			s.written = map[uint64]struct{}{}
+		}
+		var k []byte
+		for i := range f.entries {
+			e := &f.entries[i]
+			k = e.b.AppendKey(k[:0], int(e.row))
+			s.written[xxhash.Sum64(k)] = struct{}{}
+		}
+	}
+	s.latest, s.indexed, s.patched, s.spilled = nil, 0, nil, true
+}
