@@ -12,6 +12,10 @@ import (
 // TestKills is the heart of what undrop promises: the real binary, killed at
 // random moments under traffic, and every snapshot that it ever committed is a
 // state that the source had.
+//
+// Seen to fail: with loads planned while the stream was being read (changes were
+// lost), and with commits at cuts that lie inside what a dead capture left behind
+// (snapshots ran ahead of the position that they named).
 func TestKills(t *testing.T) {
 	r := newRig(t, setup{rows: 400, mix: Mix{Bad: true}})
 	r.traffic()
@@ -26,7 +30,7 @@ func TestKillsOnApacheKafka(t *testing.T) {
 		t.Skipf("SKIPPED: set UNDROP_ENGINES=DIR to run Apache Kafka %s, or %s=host:port", kafkatest.ApacheVersion, kafkatest.Env)
 	}
 	broker := kafkatest.Kafka(t).Brokers[0]
-	r := newRig(t, setup{rows: 400, mix: Mix{Bad: true, Toast: true}, config: map[string]string{
+	r := newRig(t, setup{rows: 400, cluster: true, mix: Mix{Bad: true, Toast: true}, config: map[string]string{
 		"embedded: {max_bytes: 2GiB}": fmt.Sprintf("kafka: {brokers: [%q], replication_factor: 1}", broker)}})
 	r.traffic()
 	r.killLoop(rounds(8, 100), 200*time.Millisecond, 2500*time.Millisecond)
@@ -80,5 +84,8 @@ func (r *rig) killLoop(n int, least, most time.Duration) {
 			r.t.Fatalf("run %d ended by itself: %v\n%s", i, p.err, tailOf(p.story.String(), 3000))
 		}
 		p.kill()
+		if !r.cluster {
+			r.held()
+		}
 	}
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/undrop/undrop/internal/app"
 	"github.com/undrop/undrop/internal/config"
 	"github.com/undrop/undrop/internal/crash"
+	"github.com/undrop/undrop/internal/kafka"
 	"github.com/undrop/undrop/internal/postgres"
 	"github.com/undrop/undrop/internal/postgres/postgrestest"
 )
@@ -72,6 +73,7 @@ type setup struct {
 	seed     uint64
 	mix      Mix
 	pace     time.Duration // between transactions of the traffic (4 ms)
+	cluster  bool          // the log is not the embedded one
 }
 
 // rig is a source with traffic, and an installation of the real binary.
@@ -85,6 +87,7 @@ type rig struct {
 	dir     string
 	mix     Mix
 	pace    time.Duration
+	cluster bool
 	stop    func() // the traffic, once
 	stories []*bytes.Buffer
 }
@@ -115,7 +118,7 @@ func newRig(t *testing.T, s setup) *rig {
 	if s.pace == 0 {
 		s.pace = 4 * time.Millisecond
 	}
-	r := &rig{t: t, seed: s.seed, rng: rand.New(rand.NewPCG(s.seed, 1)), mix: s.mix, pace: s.pace, dir: filepath.Join(t.TempDir(), "bank"), stop: func() {}}
+	r := &rig{t: t, seed: s.seed, rng: rand.New(rand.NewPCG(s.seed, 1)), mix: s.mix, pace: s.pace, cluster: s.cluster, dir: filepath.Join(t.TempDir(), "bank"), stop: func() {}}
 	t.Logf("seed %d (UNDROP_SEED repeats it)", s.seed)
 	r.server = postgrestest.Start(t, "synchronous_commit=off", "fsync=off", "max_wal_size=2GB", "max_replication_slots=20")
 	r.dsn = r.server.DSN("postgres")
@@ -311,3 +314,7 @@ func (r *rig) marks() map[string]undrop.LSN {
 	}
 	return marks
 }
+
+var kafkaDefaults kafka.TopicOptions
+
+func kafkaAt(broker string) kafka.Config { return kafka.Config{Brokers: []string{broker}} }
