@@ -80,6 +80,7 @@ type applied struct {
 	load    undrop.Load         // while loading
 	viaLog  bool                // the load comes through the log
 	parked  map[string][]string // open records of quarantined keys
+	stale   []string            // open records that the load which is going on replaces
 	folding *folder
 	at      time.Time // of the newest commit
 	snap    int64

@@ -99,8 +99,10 @@ func (f *folder) change(c *chunk, i int, l *lane) error {
 		return nil
 	}
 	f.key = b.AppendKey(f.key[:0], i)
-	if refused, err := f.refuse(b, i, c.offsets[i], l); refused || err != nil {
-		return err
+	if !f.void(b, i) {
+		if refused, err := f.refuse(b, i, c.offsets[i], l); refused || err != nil {
+			return err
+		}
 	}
 	if f.product.Table.Mode != undrop.Mirror {
 		return f.append(b, i, pos)

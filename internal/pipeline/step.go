@@ -251,6 +251,7 @@ func (a *Apply) stage(ctx context.Context, t *applied, c *Control) (*lake.Stage,
 		s.ParentOf = undrop.LoadBranch
 		if t.exact(c) {
 			s.Publish = true
+			f.closeOutdated(t)
 			// The rows were written with the contract's present schema; readers get both
 			// in one step.
 			if _, s.Updates, err = a.Lake.Planned(t.table, t.product.Table); err != nil {
@@ -343,7 +344,7 @@ func (a *Apply) commit(ctx context.Context, todo []*applied, stages []*lake.Stag
 			return err
 		}
 		if t.state == stateLoading {
-			t.state = stateLive
+			t.state, t.stale = stateLive, nil
 			a.Log.Info("table is live", "table", t.product.Table.TableName.String(), "at", t.mark.LSN)
 			a.closeGaps(t)
 		}

@@ -117,6 +117,9 @@ func (a *Apply) enterLoad(ctx context.Context, t *applied, head *lake.Snapshot) 
 	if err := a.loadParked(ctx, t); err != nil {
 		return err
 	}
+	if err := a.findOutdated(ctx, t); err != nil {
+		return err
+	}
 	t.state = stateLoading
 	return nil
 }
