@@ -89,7 +89,7 @@ func (s *stage) play(ctx context.Context, began time.Time) error {
 	if err != nil {
 		return err
 	}
-	defer a.Close()
+	defer func() { _ = a.Close() }() // only read from
 	// The pipeline outlives ctx until the traffic and the comparison have ended.
 	up, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()

@@ -63,7 +63,7 @@ func readSource(ctx context.Context, dsn string) (*sourceRows, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to the source: %w", err)
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	s := &sourceRows{tables: map[string]*relation{}}
 	err = pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
 		var at string

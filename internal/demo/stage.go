@@ -96,7 +96,7 @@ func (s *stage) count(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("connect to the source: %w", err)
 	}
-	defer conn.Close(ctx)
+	defer func() { _ = conn.Close(ctx) }()
 	if _, err := conn.Exec(ctx, "update bank.payments set status = 'lost' where id % 50021 = 7"); err != nil {
 		return fmt.Errorf("break the contract: %w", err)
 	}
@@ -168,11 +168,11 @@ func replace(file, from, to string) error {
 }
 
 func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", fmt.Errorf("find a free port: %w", err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	return l.Addr().String(), nil
 }
 

@@ -87,8 +87,7 @@ func Dial(ctx context.Context, cfg Config) (*Client, error) {
 	case err = <-answer:
 	case <-pctx.Done():
 		cl.Close()
-		_ = <-answer // what it says now is about the close
-		err = errors.New("no answer within 10s")
+		err = errors.Join(errors.New("no answer within 10s"), <-answer)
 	}
 	if err != nil {
 		cl.Close()

@@ -93,8 +93,8 @@ func fetchArchive(ctx context.Context, cache, version string) (string, error) {
 	select {
 	case err = <-done:
 	case <-ctx.Done():
-		_ = <-done // it takes no context; leaving it behind could leave half a file
-		return "", ctx.Err()
+		// it takes no context; leaving it behind could leave half a file
+		return "", errors.Join(ctx.Err(), <-done)
 	}
 	archive := cached(cache, version)
 	if archive == "" {
