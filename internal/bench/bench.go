@@ -6,6 +6,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -27,6 +28,7 @@ type Options struct {
 	Changes int64
 	Lane    string // direct, log
 	Dir     string // kept afterwards; "": temporary
+	Profile string // file for a CPU profile of the measured phase; "": none
 	Log     *slog.Logger
 	Story   io.Writer // progress for a person
 }
@@ -41,6 +43,7 @@ type Result struct {
 	RowsPerCPU    float64 `json:"rows_per_our_cpu_second"`
 	SourceCPU     float64 `json:"source_cpu_seconds"`
 	CPURatio      float64 `json:"our_cpu_over_source_cpu"`
+	RowBytes      float64 `json:"source_bytes_per_row"` // of the table's heap
 	TableBytes    int64   `json:"table_bytes"`
 	PeakRSS       int64   `json:"peak_rss_bytes"`
 	Cores         int     `json:"cores"`
@@ -68,6 +71,9 @@ type bed struct {
 	cfg    *config.Config
 	conn   *pgx.Conn
 	log    *slog.Logger
+
+	profile  string
+	rowBytes float64 // of the table's heap
 }
 
 func (b *bed) close() {
@@ -85,7 +91,7 @@ func (b *bed) close() {
 
 // prepare starts a source with n rows and writes a configuration for it.
 func prepare(ctx context.Context, o Options) (_ *bed, err error) {
-	b := &bed{dir: o.Dir, log: o.Log}
+	b := &bed{dir: o.Dir, log: o.Log, profile: o.Profile}
 	defer func() {
 		if err != nil {
 			b.close()
@@ -109,6 +115,9 @@ func prepare(ctx context.Context, o Options) (_ *bed, err error) {
 	if _, err = b.conn.PgConn().Exec(ctx, fmt.Sprintf(payments, o.Rows)).ReadAll(); err != nil {
 		return nil, fmt.Errorf("fill payments: %w", err)
 	}
+	if err = b.conn.QueryRow(ctx, "select pg_relation_size('payments') / greatest(count(*), 1)::float8 from payments").Scan(&b.rowBytes); err != nil {
+		return nil, fmt.Errorf("measure payments: %w", err)
+	}
 	if _, err = app.Init(ctx, app.InitOptions{DSN: dsn, Tables: []string{"public.payments"}, Dir: b.dir, Source: "bench"}); err != nil {
 		return nil, err
 	}
@@ -128,19 +137,25 @@ func (b *bed) catchUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer a.Close()
+	defer func() { _ = a.Close() }() // only read from
 	return a.Up(ctx, app.UpOptions{UntilCaughtUp: true})
 }
 
 // measure runs f and fills in what both sides spent.
 func (b *bed) measure(what string, rows int64, f func() error) (*Result, error) {
-	ours, source := selfCPU(), treeCPU(b.server.PID())
-	began := time.Now()
-	if err := f(); err != nil {
+	stop, err := profile(b.profile)
+	if err != nil {
 		return nil, err
 	}
+	forgetPeak()
+	ours, source := selfCPU(), treeCPU(b.server.PID())
+	began := time.Now()
+	err = f()
 	r := &Result{What: what, Rows: rows, WallSeconds: time.Since(began).Seconds(), OurCPU: selfCPU() - ours,
-		SourceCPU: treeCPU(b.server.PID()) - source, PeakRSS: peakRSS(), Cores: runtime.NumCPU(), TableBytes: folderBytes(b.cfg.Warehouse)}
+		SourceCPU: treeCPU(b.server.PID()) - source, PeakRSS: peakRSS(), Cores: runtime.NumCPU(), TableBytes: folderBytes(b.cfg.Warehouse), RowBytes: b.rowBytes}
+	if err = errors.Join(err, stop()); err != nil {
+		return nil, err
+	}
 	r.RowsPerSecond, r.RowsPerCPU, r.CPURatio = float64(rows)/r.WallSeconds, float64(rows)/r.OurCPU, r.OurCPU/r.SourceCPU
 	return r, nil
 }
@@ -154,7 +169,11 @@ func Snapshot(ctx context.Context, o Options) (*Result, error) {
 	defer b.close()
 	lane := b.cfg.Sources[0].Snapshot.Lane
 	fmt.Fprintf(o.Story, "measuring: snapshot, lane %s\n", lane)
-	return b.measure("snapshot, lane "+lane, o.Rows, func() error { return b.catchUp(ctx) })
+	r, err := b.measure("snapshot, lane "+lane, o.Rows, func() error { return b.catchUp(ctx) })
+	if err != nil {
+		return nil, err
+	}
+	return r, b.verify(ctx)
 }
 
 // Stream measures how fast a backlog of updates, 100 to a transaction, reaches
@@ -177,7 +196,11 @@ func Stream(ctx context.Context, o Options) (*Result, error) {
 		}
 	}
 	fmt.Fprintf(o.Story, "measuring: stream\n")
-	return b.measure("stream of updates", o.Changes, func() error { return b.catchUp(ctx) })
+	r, err := b.measure("stream of updates", o.Changes, func() error { return b.catchUp(ctx) })
+	if err != nil {
+		return nil, err
+	}
+	return r, b.verify(ctx)
 }
 
 // updates runs in the server, so that writing costs nothing while we measure.

@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
@@ -20,8 +21,25 @@ func selfCPU() float64 {
 
 func seconds(t syscall.Timeval) float64 { return float64(t.Sec) + float64(t.Usec)/1e6 }
 
-// peakRSS is the most memory that this process has had, bytes.
+// forgetPeak gives back memory that is not used any more and starts peakRSS
+// again, so that what came before a measurement is not in it.
+func forgetPeak() {
+	debug.FreeOSMemory()
+	_ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) // where that cannot be done the peak is of the whole run, which is more
+}
+
+// peakRSS is the most memory that this process has had since forgetPeak, bytes.
 func peakRSS() int64 {
+	if data, err := os.ReadFile("/proc/self/status"); err == nil {
+		for line := range strings.Lines(string(data)) {
+			if f := strings.Fields(line); len(f) == 3 && f[0] == "VmHWM:" {
+				kib, err := strconv.ParseInt(f[1], 10, 64)
+				if err == nil {
+					return kib << 10
+				}
+			}
+		}
+	}
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
 		return 0
@@ -30,24 +48,30 @@ func peakRSS() int64 {
 }
 
 // treeCPU is the CPU time of a process, its living children and those that it has
-// reaped, seconds. Linux only: 0 elsewhere.
+// reaped, seconds. A child that ends while we look moves its time to the parent:
+// then we look again. Linux only: 0 elsewhere.
 func treeCPU(pid int) float64 {
-	total := 0.0
-	if own, ok := readStat(pid); ok {
-		total += own.cpu + own.reaped
-	}
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		return total
-	}
-	for _, e := range entries {
-		if child, err := strconv.Atoi(e.Name()); err == nil {
-			if s, ok := readStat(child); ok && s.parent == pid {
-				total += s.cpu + s.reaped
+	for {
+		before, ok := readStat(pid)
+		if !ok {
+			return 0
+		}
+		total := before.cpu + before.reaped
+		entries, err := os.ReadDir("/proc")
+		if err != nil {
+			return total
+		}
+		for _, e := range entries {
+			if child, err := strconv.Atoi(e.Name()); err == nil {
+				if s, ok := readStat(child); ok && s.parent == pid {
+					total += s.cpu + s.reaped
+				}
 			}
 		}
+		if after, ok := readStat(pid); !ok || after.reaped == before.reaped {
+			return total
+		}
 	}
-	return total
 }
 
 type stat struct {

@@ -2,7 +2,9 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"time"
 
@@ -25,7 +27,9 @@ type LatencyResult struct {
 	Max         float64 `json:"max_seconds"`
 	LastRow     float64 `json:"last_row_seconds"`
 	OurCPU      float64 `json:"our_cpu_seconds"`
+	SourceCPU   float64 `json:"source_cpu_seconds"` // writing the changes is in it
 	PeakRSS     int64   `json:"peak_rss_bytes"`
+	Cores       int     `json:"cores"`
 	CommitEvery string  `json:"commit_interval"`
 }
 
@@ -54,29 +58,38 @@ func Latency(ctx context.Context, o Options, d time.Duration) (*LatencyResult, e
 	if err != nil {
 		return nil, err
 	}
-	defer a.Close()
+	defer func() { _ = a.Close() }() // only read from
 	fmt.Fprintf(o.Story, "measuring: %d changes/s for %s\n", latencyRate, d)
 
 	run, stop := context.WithCancel(ctx)
 	defer stop()
 	var g errgroup.Group
 	g.Go(func() error { return a.Up(run, app.UpOptions{}) })
-	cpu := selfCPU()
+	forgetPeak()
+	cpu, source := selfCPU(), treeCPU(b.server.PID())
+	endProfile, err := profile(b.profile)
+	if err != nil {
+		return nil, err
+	}
 	var all []sent
 	done := make(chan struct{})
 	g.Go(func() (err error) { defer close(done); all, err = b.trickle(run, o.Rows, d); return err })
 	seen, err := watch(run, a, done)
-	spent := selfCPU() - cpu
+	spent, sourceSpent := selfCPU()-cpu, treeCPU(b.server.PID())-source
 	stop()
 	if werr := g.Wait(); err == nil {
 		err = werr
 	}
+	err = errors.Join(err, endProfile())
 	if err != nil {
 		return nil, err
 	}
 	r := &LatencyResult{What: "commit to visible", Changes: int64(len(all)) * latencyTxn, PerSecond: float64(len(all)) * latencyTxn / d.Seconds(),
-		OurCPU: spent, PeakRSS: peakRSS(), CommitEvery: b.cfg.Apply.CommitInterval.String()}
-	return r, r.fill(all, seen)
+		OurCPU: spent, SourceCPU: sourceSpent, PeakRSS: peakRSS(), Cores: runtime.NumCPU(), CommitEvery: b.cfg.Apply.CommitInterval.String()}
+	if err := r.fill(all, seen); err != nil {
+		return nil, err
+	}
+	return r, b.verify(ctx)
 }
 
 // fill pairs every transaction with the first snapshot that holds it.

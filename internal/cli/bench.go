@@ -66,8 +66,8 @@ func benchLatency(env *Env) *cobra.Command {
 			if env.JSON {
 				return env.printJSON(r)
 			}
-			_, err = fmt.Fprintf(env.Stdout, "%d changes at %.0f/s, commit interval %s: p50 %.3f s, p99 %.3f s, max %.3f s, last row %.3f s; our CPU %.2f s, peak memory %.0f MiB\n",
-				r.Changes, r.PerSecond, r.CommitEvery, r.P50, r.P99, r.Max, r.LastRow, r.OurCPU, float64(r.PeakRSS)/(1<<20))
+			_, err = fmt.Fprintf(env.Stdout, "%s changes at %.0f/s, commit interval %s, %d cores: p50 %.3f s, p99 %.3f s, max %.3f s, last row %.3f s; our CPU %.2f s, PostgreSQL's %.2f s, peak memory %.0f MiB\n",
+				count(r.Changes), r.PerSecond, r.CommitEvery, r.Cores, r.P50, r.P99, r.Max, r.LastRow, r.OurCPU, r.SourceCPU, float64(r.PeakRSS)/(1<<20))
 			return err
 		}}
 	benchFlags(env, c, &o)
@@ -79,6 +79,8 @@ func benchFlags(env *Env, c *cobra.Command, o *bench.Options) {
 	env.jsonFlag(c)
 	c.Flags().Int64Var(&o.Rows, "rows", 1_000_000, "rows of the table")
 	c.Flags().StringVar(&o.Dir, "dir", "", "keep the installation in this folder (default: temporary)")
+	c.Flags().StringVar(&o.Profile, "cpuprofile", "", "write a CPU profile of the measured phase to this file")
+	_ = c.Flags().MarkHidden("cpuprofile") // it fails for a flag that does not exist only
 }
 
 func renderBench(env *Env, r *bench.Result) error {
@@ -87,7 +89,7 @@ func renderBench(env *Env, r *bench.Result) error {
 	}
 	w := tabwriter.NewWriter(env.Stdout, 0, 4, 2, ' ', 0)
 	fmt.Fprintf(w, "%s\n", r.What)
-	fmt.Fprintf(w, "rows\t%d\n", r.Rows)
+	fmt.Fprintf(w, "rows\t%s\t%.0f bytes a row in the source\n", count(r.Rows), r.RowBytes)
 	fmt.Fprintf(w, "wall clock\t%.2f s\t%.0f rows/s\n", r.WallSeconds, r.RowsPerSecond)
 	fmt.Fprintf(w, "our CPU\t%.2f s\t%.0f rows per CPU-second\n", r.OurCPU, r.RowsPerCPU)
 	fmt.Fprintf(w, "PostgreSQL's CPU\t%.2f s\tours is %.2f times that\n", r.SourceCPU, r.CPURatio)
