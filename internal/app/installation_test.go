@@ -15,10 +15,13 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	undrop "github.com/undrop/undrop"
 	"github.com/undrop/undrop/internal/app"
 	"github.com/undrop/undrop/internal/config"
+	"github.com/undrop/undrop/internal/kafka"
 	"github.com/undrop/undrop/internal/postgres/postgrestest"
 )
 
@@ -280,6 +283,16 @@ func (s *site) marks() map[string]undrop.LSN {
 	return out
 }
 
+// stayed requires that the tables of a gap are at their last exact state.
+func (s *site) stayed(at map[string]undrop.LSN, g undrop.Gap) {
+	s.t.Helper()
+	now := s.marks()
+	for _, name := range g.Tables {
+		table := strings.TrimPrefix(name, "public.")
+		require.True(s.t, now[table] >= at[table] && now[table] <= g.From, "%s was at %s and is at %s, the gap begins at %s", table, at[table], now[table], g.From)
+	}
+}
+
 // gaps lists the open gaps.
 func (s *site) gaps() (gaps []undrop.Gap) {
 	s.t.Helper()
@@ -338,3 +351,17 @@ func sorted(s []string) []string {
 }
 
 func replaced(sql, slot string) string { return strings.ReplaceAll(sql, "SLOT", slot) }
+
+// broker runs f with a client of the installation's embedded log.
+func (s *site) broker(f func(ctx context.Context, admin *kadm.Client)) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), 30*time.Second)
+	defer cancel()
+	e, err := kafka.OpenEmbedded(ctx, kafka.EmbeddedConfig{Dir: filepath.Join(s.dir, "state", "log")})
+	require.NoError(s.t, err)
+	cl, err := kgo.NewClient(kgo.SeedBrokers(e.Brokers()...))
+	require.NoError(s.t, err)
+	f(ctx, kadm.NewClient(cl))
+	cl.Close()
+	require.NoError(s.t, e.Close())
+}

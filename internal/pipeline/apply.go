@@ -3,7 +3,6 @@ package pipeline
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -233,7 +232,9 @@ func (a *Apply) poll(ctx context.Context) error {
 	fetched, err := a.reader.Poll(pctx)
 	cancel()
 	if err != nil && pctx.Err() == nil {
-		return a.lost(err)
+		if err := a.lost(err); err != nil {
+			return err
+		}
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -266,7 +267,7 @@ func (a *Apply) poll(ctx context.Context) error {
 
 func (a *Apply) lane(topic string, partition int32) *lane {
 	for _, t := range a.tables {
-		if t.in == nil {
+		if t.in == nil || t.state == stateHalted {
 			continue
 		}
 		if lanes := t.in.lanes[topic]; lanes != nil && int(partition) < len(lanes) {
@@ -274,44 +275,6 @@ func (a *Apply) lane(topic string, partition int32) *lane {
 		}
 	}
 	return nil
-}
-
-// lost opens a gap for what the log no longer has.
-func (a *Apply) lost(err error) error {
-	var gone *kafka.OffsetLost
-	var recreated *kafka.TopicRecreated
-	g := undrop.Gap{Source: a.Name, OpenedAt: a.Now().UTC(), State: "open"}
-	switch {
-	case errors.As(err, &gone):
-		g.Reason, g.Topic, g.Offsets = "offsets_lost", gone.Topic, []int64{gone.Want, gone.Start}
-		if gone.Want > gone.End {
-			g.Offsets = []int64{gone.End, gone.Want}
-		}
-	case errors.As(err, &recreated):
-		g.Reason, g.Topic = "topic_recreated", recreated.Topic
-	default:
-		return err
-	}
-	g.Detail = err.Error()
-	for _, t := range a.tables {
-		if t.in != nil && t.in.lanes[g.Topic] != nil || t.product.Table.Topic == g.Topic {
-			g.Tables = append(g.Tables, t.product.Table.TableName.String())
-			g.From = t.mark.LSN
-			t.halt(err.Error())
-		}
-	}
-	if a.newest != nil {
-		g.To = a.newest.LSN
-	}
-	g.ID = fmt.Sprintf("%s-%s-%s", a.Name, g.Reason, g.OpenedAt.Format("20060102T150405.000"))
-	g, oerr := a.Gaps.Open(g)
-	if oerr != nil {
-		return oerr
-	}
-	a.Log.Error("gap opened in the log", "gap", g.ID, "reason", g.Reason, "topic", g.Topic, "tables", g.Tables, "from", g.From)
-	a.publishStates()
-	return &undrop.Error{Code: undrop.Refused, Op: "read the log of source " + a.Name, Err: err,
-		Hint: "undrop gap show " + g.ID + "\nundrop table reload TABLE"}
 }
 
 func (t *applied) halt(reason string) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -44,9 +45,11 @@ type Capture struct {
 	CaptureConfig
 	Stats CaptureStats
 
-	identity postgres.Identity
-	control  *controlLog
-	pub      *publisher
+	identity  postgres.Identity
+	was       postgres.Published // how tables were published when this run began
+	published postgres.Published // and are, while it runs
+	control   *controlLog
+	pub       *publisher
 }
 
 // CaptureStats are counters that may be read at any time.
@@ -158,9 +161,6 @@ func (c *Capture) open(ctx context.Context) (*opening, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.refuse(findings); err != nil {
-		return nil, err
-	}
 	if c.control, err = openControl(ctx, c.Client, c.Name); err != nil {
 		return nil, err
 	}
@@ -168,14 +168,20 @@ func (c *Capture) open(ctx context.Context) (*opening, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.was, err = c.Source.Published(ctx, c.tables()); err != nil {
+		return nil, err
+	}
+	// A slot that cannot decode what came before its publication is made again.
+	if republished(last, c.was) {
+		findings = slices.DeleteFunc(findings, func(f postgres.Finding) bool { return f.Rule == "publication_after_slot" })
+	}
+	if err := c.refuse(findings); err != nil {
+		return nil, err
+	}
 	if err := c.addedColumns(ctx); err != nil {
 		return nil, err
 	}
-	missing, err := c.Source.Unpublished(ctx, c.tables())
-	if err != nil {
-		return nil, err
-	}
-	if _, err := c.Source.EnsurePublication(ctx, c.tables()); err != nil {
+	if err := c.publish(ctx, c.was); err != nil {
 		return nil, err
 	}
 	producer, err := c.Client.NewProducer(kafka.ProducerConfig{Codec: c.Codec})
@@ -183,12 +189,12 @@ func (c *Capture) open(ctx context.Context) (*opening, error) {
 		return nil, err
 	}
 	c.pub = newPublisher(c.Name, c.Client, producer, c.control, last)
-	c.pub.gaps = c.Gaps.StillOpen(c.pub.gaps)
+	c.pub.gaps, c.pub.published = c.Gaps.StillOpen(c.pub.gaps), c.published
 	if err := c.outlets(ctx, last); err != nil {
 		producer.Close()
 		return nil, err
 	}
-	err = c.wasUnpublished(ctx, missing, last)
+	err = c.sameOffsets(ctx, last)
 	var o *opening
 	if err == nil {
 		o, err = c.continuity(ctx, last)
@@ -350,6 +356,9 @@ func (c *Capture) cut(ctx context.Context, stream *postgres.Stream) error {
 		if ctl == nil {
 			continue
 		}
+		if err := c.stillPublished(ctx); err != nil {
+			return err
+		}
 		if err := c.pub.write(ctx, ctl); err != nil {
 			return err
 		}
@@ -376,9 +385,6 @@ func (c *Capture) heartbeat(ctx context.Context) error {
 			return ctx.Err()
 		case <-t.C:
 			if _, err := c.Source.Barrier(ctx, "undrop.heartbeat", c.Name); err != nil {
-				return err
-			}
-			if err := c.checkPublication(ctx); err != nil {
 				return err
 			}
 		}

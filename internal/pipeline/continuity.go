@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
 	undrop "github.com/undrop/undrop"
+	"github.com/undrop/undrop/internal/catalog"
 	"github.com/undrop/undrop/internal/crash"
-	"github.com/undrop/undrop/internal/kafka"
+	"github.com/undrop/undrop/internal/lake"
 	"github.com/undrop/undrop/internal/postgres"
 )
 
@@ -29,46 +29,62 @@ func (c *Capture) continuity(ctx context.Context, last *Control) (*opening, erro
 	if last == nil {
 		return c.first(ctx, slot)
 	}
-	o := &opening{from: last.EndLSN, skip: last.LSN, last: last}
-	switch {
-	case last.System != c.identity.System:
-		return nil, c.refuseSystem(last)
-	case last.Timeline != c.identity.Timeline:
-		return c.reopen(ctx, slot, o, "timeline_changed", fmt.Sprintf("timeline %d, our newest cut is on timeline %d: the source was failed over or restored", c.identity.Timeline, last.Timeline))
-	case !slot.Exists:
-		return c.reopen(ctx, slot, o, "slot_lost", "the replication slot is gone")
-	case slot.WALStatus == "lost" || slot.Reason != "":
-		return c.reopen(ctx, slot, o, "slot_invalidated", "the server removed WAL that the slot still needed "+slot.Reason)
-	case slot.ConfirmedFlush > last.EndLSN:
-		return c.reopen(ctx, slot, o, "slot_ahead", fmt.Sprintf("the slot was acknowledged to %s, our newest cut ends at %s", slot.ConfirmedFlush, last.EndLSN))
-	}
 	at, err := c.Source.InsertPosition(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if at < last.EndLSN {
-		return c.reopen(ctx, slot, o, "source_behind", fmt.Sprintf("the source writes at %s, our newest cut ends at %s: an older state was restored", at, last.EndLSN))
+	o := &opening{from: last.EndLSN, skip: last.LSN, last: last}
+	switch {
+	case last.System != c.identity.System:
+		return c.anew(ctx, slot, o, "system_changed", fmt.Sprintf("this is another PostgreSQL cluster: system identifier %s, our newest cut %s is from %s", c.identity.System, last.LSN, last.System))
+	case at < last.EndLSN:
+		return c.anew(ctx, slot, o, "source_behind", fmt.Sprintf("the source writes at %s, our newest cut ends at %s: an older state was restored", at, last.EndLSN))
+	case last.Timeline != c.identity.Timeline:
+		return c.anew(ctx, slot, o, "timeline_changed", fmt.Sprintf("timeline %d, our newest cut is on timeline %d: the source was failed over or restored", c.identity.Timeline, last.Timeline))
+	case !slot.Exists:
+		return c.reopen(ctx, slot, o, "slot_lost", "the replication slot is gone")
+	case republished(last, c.was):
+		return c.reopen(ctx, slot, o, "publication_changed", "the publication was dropped, or made again")
+	case slot.Lost():
+		return c.reopen(ctx, slot, o, "slot_invalidated", "the server removed WAL that the slot still needed "+slot.Reason)
+	case slot.ConfirmedFlush > last.EndLSN:
+		return c.reopen(ctx, slot, o, "slot_ahead", fmt.Sprintf("the slot was acknowledged to %s, our newest cut ends at %s", slot.ConfirmedFlush, last.EndLSN))
 	}
-	return o, nil
+	return o, c.openPublicationGap(ctx, c.unpublished(last, c.was), last)
 }
 
 // first starts a source that has no cut yet. A slot of our name that exists
 // already is taken over from where it stands: dropping it could destroy somebody
 // else's.
 func (c *Capture) first(ctx context.Context, slot postgres.SlotState) (*opening, error) {
-	if err := c.noTables(); err != nil {
+	if err := c.noTables(ctx); err != nil {
 		return nil, err
 	}
+	if slot.Lost() { // nobody can read from it any more
+		if err := c.Source.DropSlot(ctx); err != nil {
+			return nil, err
+		}
+		slot.Exists = false
+	}
 	if slot.Exists {
-		c.Log.Warn("slot exists already and is taken over", "slot", slot, "confirmed", slot.ConfirmedFlush)
-		return c.origin(ctx, &opening{from: slot.ConfirmedFlush}, slot.ConfirmedFlush)
+		c.Log.Warn("slot exists already and is taken over", "confirmed", slot.ConfirmedFlush)
+		return c.begin(ctx, &opening{from: slot.ConfirmedFlush})
 	}
 	snap, err := c.Source.CreateSlot(ctx, slotTimeout)
 	if err != nil {
 		return nil, err
 	}
 	crash.Point("capture.slot.after")
-	return c.origin(ctx, &opening{from: snap.LSN, snapshot: snap}, snap.LSN)
+	return c.begin(ctx, &opening{from: snap.LSN, snapshot: snap})
+}
+
+// begin publishes the first cut of a log.
+func (c *Capture) begin(ctx context.Context, o *opening) (*opening, error) {
+	if err := c.Gaps.Bound(c.Name, "log_lost", o.from); err != nil {
+		o.close()
+		return nil, err
+	}
+	return c.origin(ctx, o, o.from)
 }
 
 // origin publishes the cut before the first change, so that every later start has
@@ -98,25 +114,14 @@ func (c *Capture) writeNow(ctx context.Context, lsn, end undrop.LSN) error {
 }
 
 // noTables refuses to begin anew over tables that already name positions of this
-// source: their log is gone, and what lies between would be lost in silence.
-func (c *Capture) noTables() error {
-	var at undrop.LSN
-	var names []string
-	for _, p := range c.Products {
-		mark, ok := c.tableMark(p)
-		if !ok {
-			continue
-		}
-		names = append(names, p.Table.TableName.String())
-		if at == 0 || mark < at {
-			at = mark
-		}
+// source: their log is gone, and what lies between would be lost in silence. Tables
+// that are to be loaded anew do not matter.
+func (c *Capture) noTables(ctx context.Context) error {
+	names, at, err := c.keeping(ctx)
+	if err != nil || len(names) == 0 {
+		return err
 	}
-	if len(names) == 0 {
-		return nil
-	}
-	g := c.gap("log_lost", "the log holds no cut of this source, its tables do", at, 0, names)
-	g, err := c.Gaps.Open(g)
+	g, err := c.Gaps.Open(c.gap("log_lost", "the log holds no cut of this source, its tables do", at, 0, names))
 	if err != nil {
 		return err
 	}
@@ -125,21 +130,56 @@ func (c *Capture) noTables() error {
 		Hint: "undrop gap show " + g.ID + "\nput the log back, or rebuild the tables: undrop table reload " + strings.Join(names, " ")}
 }
 
-// tableMark is the LSN that a product's table names, if it is live.
-func (c *Capture) tableMark(p *Product) (undrop.LSN, bool) {
-	t, err := c.Lake.Load(context.Background(), p.Table.TableName)
-	if err != nil {
-		return 0, false
+// keeping lists the tables that hold rows of this source and are not to be loaded
+// anew, and the lowest position that they name.
+func (c *Capture) keeping(ctx context.Context) (names []string, low undrop.LSN, err error) {
+	for _, p := range c.Products {
+		t, err := c.Lake.Load(ctx, p.Table.TableName)
+		if errors.Is(err, catalog.ErrNoTable) {
+			continue
+		}
+		if err != nil {
+			return nil, 0, err
+		}
+		load, requested, err := loadOf(t)
+		if err != nil {
+			return nil, 0, err
+		}
+		mark, live, err := c.markOf(t)
+		if err != nil {
+			return nil, 0, err
+		}
+		switch {
+		case requested && load.LSN == 0: // it begins after this
+			continue
+		case live && (low == 0 || mark < low):
+			low = mark
+		case !live && !requested:
+			continue
+		}
+		names = append(names, p.Table.TableName.String())
 	}
-	head := t.Head("main")
-	if head == nil {
-		return 0, false
+	return names, low, nil
+}
+
+// loadOf is the load that a table waits for or is in.
+func loadOf(t *lake.Table) (load undrop.Load, ok bool, err error) {
+	own := lastOwn(t, undrop.LoadBranch, undrop.SummaryLoad)
+	if own == nil {
+		return load, loadRequested(t), nil
 	}
-	m, err := sourceMark(head.Summary)
-	if err != nil || m.Source != c.Name {
-		return 0, false
+	_, err = summaryValue(own.Summary, undrop.SummaryLoad, &load)
+	return load, true, err
+}
+
+// markOf is the LSN that a live table of this source names.
+func (c *Capture) markOf(t *lake.Table) (undrop.LSN, bool, error) {
+	own := lastOwn(t, "main", undrop.SummarySource)
+	if own == nil {
+		return 0, false, nil
 	}
-	return m.LSN, true
+	m, err := sourceMark(own.Summary)
+	return m.LSN, err == nil && m.Source == c.Name, err
 }
 
 func (c *Capture) gap(reason, detail string, from, to undrop.LSN, tables []string) undrop.Gap {
@@ -178,95 +218,23 @@ func (c *Capture) reopen(ctx context.Context, slot postgres.SlotState, o *openin
 	return c.origin(ctx, o, to)
 }
 
-func (c *Capture) refuseSystem(last *Control) error {
-	g := c.gap("system_changed", fmt.Sprintf("system identifier %s, our record says %s", c.identity.System, last.System), last.LSN, 0, tableNames(c.tables()))
-	g, err := c.Gaps.Open(g)
+// anew is for a source whose positions say nothing about those that we recorded:
+// nothing of the tables can be kept. It refuses until a person has asked for all
+// of them to be loaded anew; then it goes on from a new slot.
+func (c *Capture) anew(ctx context.Context, slot postgres.SlotState, o *opening, reason, detail string) (*opening, error) {
+	names, _, err := c.keeping(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return &undrop.Error{Code: undrop.Refused, Op: "start capture of source " + c.Name,
-		Err:  fmt.Errorf("this is another PostgreSQL cluster: system identifier %s, our newest cut %s is from %s (gap %s)", c.identity.System, last.LSN, last.System, g.ID),
-		Hint: "point the source's DSN at the right cluster, or name this one as a new source in undrop.yaml"}
-}
-
-// sameTopic refuses a topic that is not the one of the newest cut, or that ends
-// before it.
-func (c *Capture) sameTopic(ctx context.Context, t kafka.Topic, last *Control) error {
-	if last == nil {
-		return nil
+	if len(names) == 0 {
+		return c.reopen(ctx, slot, o, reason, detail)
 	}
-	known, ok := last.Topics[t.Name]
-	if !ok {
-		return nil
-	}
-	reason, detail, offsets := "", "", []int64(nil)
-	switch {
-	case known.ID != t.ID:
-		reason, detail = "topic_recreated", fmt.Sprintf("topic %s has id %s, our newest cut knows %s: it was deleted and made again", t.Name, t.ID, known.ID)
-	default:
-		for p, next := range known.Next {
-			if p < len(t.End) && t.End[p] < next {
-				reason = "offsets_lost"
-				detail = fmt.Sprintf("topic %s partition %d ends at %d, our newest cut at %d", t.Name, p, t.End[p], next)
-				offsets = []int64{t.End[p], next}
-			}
-		}
-	}
-	if reason == "" {
-		return nil
-	}
-	g := c.gap(reason, detail, 0, last.LSN, []string{known.Table.String()})
-	if t, err := c.Lake.Load(ctx, known.Table); err == nil && loadRequested(t) {
-		return nil // it is loaded anew: what the topic held does not matter
-	}
-	if m, ok := c.tableMark(c.pub.outlets[known.Table.String()].product); ok {
-		g.From = m
-	}
-	g.Topic, g.Offsets = t.Name, offsets
-	g, err := c.Gaps.Open(g)
+	g, err := c.Gaps.Open(c.gap(reason, detail, o.last.LSN, 0, tableNames(c.tables())))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return &undrop.Error{Code: undrop.Refused, Op: "start capture of source " + c.Name,
-		Err:  fmt.Errorf("%s (gap %s: changes after %s up to %s may be missing from %s)", detail, g.ID, g.From, g.To, known.Table),
-		Hint: "undrop gap show " + g.ID + "\nundrop table reload " + known.Table.String()}
-}
-
-// checkPublication notices tables that were taken out of the publication while
-// we run: their changes since the last good check may be missing. Capture stops;
-// its next start opens the gap.
-func (c *Capture) checkPublication(ctx context.Context) error {
-	missing, err := c.Source.Unpublished(ctx, c.tables())
-	if err != nil || len(missing) == 0 {
-		return err
-	}
-	return fmt.Errorf("publication no longer holds %s", strings.Join(tableNames(missing), " "))
-}
-
-// wasUnpublished opens a gap for tables that were captured before and that the
-// publication did not hold when this start found it.
-func (c *Capture) wasUnpublished(ctx context.Context, missing []*undrop.Table, last *Control) error {
-	if last == nil {
-		return nil
-	}
-	missing = slices.DeleteFunc(missing, func(t *undrop.Table) bool {
-		for _, end := range last.Topics {
-			if end.Table == t.TableName {
-				return false
-			}
-		}
-		return true // never captured: it will be loaded
-	})
-	if len(missing) == 0 {
-		return nil
-	}
-	to, err := c.Source.InsertPosition(ctx)
-	if err != nil {
-		return err
-	}
-	names := tableNames(missing)
-	g := c.gap("publication_changed", "was taken out of the publication: "+strings.Join(names, " "), last.LSN, to, names)
-	return c.openGap(g)
+	return nil, &undrop.Error{Code: undrop.Refused, Op: "start capture of source " + c.Name, Err: fmt.Errorf("%s (gap %s)", detail, g.ID),
+		Hint: "undrop gap show " + g.ID + "\npoint the source at the right cluster, or take it as it is: undrop table reload " + strings.Join(names, " ")}
 }
 
 // openGap records a gap; every later cut carries it, and apply holds its tables.
@@ -288,5 +256,3 @@ func tableNames(tables []*undrop.Table) []string {
 	}
 	return names
 }
-
-var errHalted = errors.New("table is halted")

@@ -15,6 +15,9 @@ type Control struct {
 	undrop.Cut
 	Gaps  []undrop.Gap        `json:"gaps,omitempty"`  // those not closed
 	Loads map[string]*LogLoad `json:"loads,omitempty"` // log lane, by mart table
+	// How tables were published when the cut was, see postgres.Published.
+	Publication uint32            `json:"publication,omitempty"`
+	Published   map[string]string `json:"published,omitempty"`
 	// Contracts are the hashes of the contracts that capture runs, by mart table:
 	// it has decided what becomes of the rows that were landed under earlier ones.
 	Contracts map[string]string `json:"contracts,omitempty"`

@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"time"
 
@@ -264,10 +263,10 @@ func (f *folder) truncate(pos undrop.Position) error {
 		return nil
 	}
 	if !f.product.Table.TruncateApplies {
-		return fmt.Errorf("TRUNCATE of the source table at %s: the contract says undrop.onTruncate: halt", pos)
+		return haltf("TRUNCATE of the source table at %s: the contract says undrop.onTruncate: halt", pos)
 	}
 	if f.product.Table.Mode != undrop.Mirror {
-		return fmt.Errorf("TRUNCATE of the source table at %s: a %s table cannot say it", pos, f.product.Table.Mode)
+		return haltf("TRUNCATE of the source table at %s: a %s table cannot say it", pos, f.product.Table.Mode)
 	}
 	f.truncated, f.removeAll = pos, true
 	for i := range f.entries {

@@ -36,10 +36,45 @@ func (s *Gaps) Open(g undrop.Gap) (undrop.Gap, error) {
 	}
 	for _, k := range all {
 		if k.State == "open" && k.Source == g.Source && k.Reason == g.Reason && k.From == g.From && k.Topic == g.Topic && slices.Equal(k.Tables, g.Tables) {
-			return k, nil
+			if k.To != 0 || g.To == 0 {
+				return k, nil
+			}
+			k.To = g.To // where it ends has become known
+			return k, s.write(k)
 		}
 	}
 	return g, s.write(g)
+}
+
+// Bound notes where the open gaps of a source end that did not know it yet.
+func (s *Gaps) Bound(source, reason string, to undrop.LSN) error {
+	all, err := s.List()
+	if err != nil {
+		return err
+	}
+	for _, g := range all {
+		if g.State == "open" && g.Source == source && g.Reason == reason && g.To == 0 {
+			g.To = to
+			if err := s.write(g); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// inside reports whether a table that is complete up to mark, and no further, lacks
+// what is missing. A gap in the log concerns offsets: there the mark itself may be
+// one that only an end of the lost part gave.
+func inside(g *undrop.Gap, mark undrop.LSN) bool {
+	switch {
+	case g.To == 0:
+		return mark <= g.From // it did not move since
+	case g.Topic != "":
+		return mark < g.To
+	default:
+		return mark+1 < g.To // the changes from To on are there
+	}
 }
 
 // StillOpen drops the gaps that are closed on record.

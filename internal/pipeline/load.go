@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -12,6 +13,7 @@ import (
 	undrop "github.com/undrop/undrop"
 	"github.com/undrop/undrop/internal/batch"
 	"github.com/undrop/undrop/internal/crash"
+	"github.com/undrop/undrop/internal/kafka"
 	"github.com/undrop/undrop/internal/lake"
 	"github.com/undrop/undrop/internal/postgres"
 )
@@ -124,6 +126,14 @@ func (c *Capture) plan(ctx context.Context) ([]*loadJob, error) {
 		if l := c.pub.loads[p.Table.TableName.String()]; l != nil && viaLog && l.First == j.load.First {
 			j.load = l.Load // further than the branch says; another First is an earlier load's
 		}
+		lost, err := c.lostLoad(ctx, p.Table, &j.load)
+		if err != nil {
+			return nil, err
+		}
+		if lost {
+			c.Log.Warn("the load begins again: the log lacks what came after it", "table", p.Table.TableName.String(), "at", j.load.LSN)
+			j.load = undrop.Load{}
+		}
 		if j.load.Complete || head == nil && t.Head("main") != nil {
 			continue
 		}
@@ -143,6 +153,39 @@ func (c *Capture) plan(ctx context.Context) ([]*loadJob, error) {
 		jobs = append(jobs, j)
 	}
 	return jobs, nil
+}
+
+// lostLoad reports whether a load that was begun cannot become exact any more:
+// changes after it lie in a gap, or the topics that it was to be read on from are
+// not those that are there.
+func (c *Capture) lostLoad(ctx context.Context, t *undrop.Table, load *undrop.Load) (bool, error) {
+	if load.LSN == 0 {
+		return false, nil
+	}
+	for _, g := range c.pub.gaps {
+		if slices.Contains(g.Tables, t.TableName.String()) && load.LSN < g.To {
+			return true, nil
+		}
+	}
+	for _, m := range load.Offsets {
+		topic, err := c.Client.Topic(ctx, m.Topic)
+		if errors.Is(err, kafka.ErrNoTopic) {
+			return true, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		next, err := nextOffsets(m)
+		if err != nil {
+			return false, err
+		}
+		for p, n := range next {
+			if topic.ID != m.ID || p >= len(topic.End) || n > topic.End[p] || n < topic.Start[p] {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
 }
 
 // offsetsNow is where apply begins to read the product's topics.

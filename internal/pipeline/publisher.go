@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/undrop/undrop/internal/crash"
 	"github.com/undrop/undrop/internal/envelope"
 	"github.com/undrop/undrop/internal/kafka"
+	"github.com/undrop/undrop/internal/postgres"
 )
 
 // publisher turns batches into log records and knows, for each cut, when every
@@ -28,6 +30,8 @@ type publisher struct {
 	control  *controlLog
 	outlets  map[string]*outlet // by mart table
 	hashes   map[string]string  // of the contracts, by mart table
+
+	published postgres.Published // what every cut says of the publication
 
 	mu     sync.Mutex
 	topics map[string]*topicState
@@ -282,7 +286,7 @@ func (p *publisher) take() (*Control, error) {
 
 // stamp completes a cut with the state that every control record carries.
 func (p *publisher) stamp(cut undrop.Cut) *Control {
-	c := &Control{Cut: cut, Gaps: p.gaps, Contracts: p.hashes, Loads: map[string]*LogLoad{}}
+	c := &Control{Cut: cut, Gaps: p.gaps, Publication: p.published.Publication, Published: p.published.Tables, Contracts: p.hashes, Loads: map[string]*LogLoad{}}
 	c.Topics = make(map[string]undrop.TopicEnd, len(p.topics))
 	for name, t := range p.topics {
 		c.Topics[name] = undrop.TopicEnd{ID: t.id, Table: t.table, Next: append([]int64(nil), t.ends...)}
@@ -342,5 +346,7 @@ func (p *publisher) addLoaded(topic string, ends []int64) {
 func (p *publisher) addGap(g undrop.Gap) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.gaps = append(p.gaps, g)
+	if !slices.ContainsFunc(p.gaps, func(k undrop.Gap) bool { return k.ID == g.ID }) {
+		p.gaps = append(p.gaps, g)
+	}
 }

@@ -28,7 +28,7 @@ func (a *Apply) step(ctx context.Context) error {
 		return err
 	}
 	for _, t := range a.tables {
-		if t.in != nil && a.newest != nil {
+		if t.in != nil && t.state != stateHalted && a.newest != nil {
 			if err := a.newTopics(ctx, t, a.newest); err != nil {
 				return err
 			}
@@ -63,9 +63,11 @@ func (a *Apply) noteHalt(t *applied) {
 	if t.in == nil || t.state == stateHalted {
 		return
 	}
-	if g := a.gapOf(t); g != nil {
-		t.halt(fmt.Sprintf("gap %s: changes after %s up to %s are missing; undrop table reload %s", g.ID, g.From, g.To, t.product.Table.TableName))
-		a.Log.Error("table halted", "table", t.product.Table.TableName.String(), "reason", t.reason)
+	if g := a.gapOf(t); g != nil && t.state == stateLoading {
+		a.wait(t)
+		return
+	} else if g != nil {
+		a.halt(t, fmt.Sprintf("gap %s: changes after %s up to %s are missing; undrop table reload %s", g.ID, g.From, g.To, t.product.Table.TableName))
 		return
 	}
 	err := t.in.halt()
@@ -77,21 +79,7 @@ func (a *Apply) noteHalt(t *applied) {
 	if c := a.pick([]*applied{t}); c != nil && a.wants(t, c) {
 		return
 	}
-	t.halt(err.Error())
-	a.Log.Error("table halted", "table", t.product.Table.TableName.String(), "reason", t.reason)
-}
-
-// gapOf is an open gap that the table's position does not lie beyond.
-func (a *Apply) gapOf(t *applied) *undrop.Gap {
-	if a.newest == nil || t.state == stateLoading && t.load.LSN > 0 {
-		return nil
-	}
-	for _, g := range a.newest.Gaps {
-		if slices.Contains(g.Tables, t.product.Table.TableName.String()) && t.mark.LSN < g.To {
-			return &g
-		}
-	}
-	return nil
+	a.halt(t, err.Error())
 }
 
 // pick returns the newest cut that every table of the group has read, newer than
@@ -267,14 +255,11 @@ func (a *Apply) stage(ctx context.Context, t *applied, c *Control) (*lake.Stage,
 
 // haltInstead turns what stops one table into its state; other errors stay.
 func (a *Apply) haltInstead(t *applied, err error) error {
-	var lost *undrop.Error
-	if errors.As(err, &lost) || errors.Is(err, context.Canceled) {
+	var why haltError
+	if !errors.As(err, &why) {
 		return err
 	}
-	t.folding.abort()
-	t.folding = nil
-	t.halt(err.Error())
-	a.Log.Error("table halted", "table", t.product.Table.TableName.String(), "reason", t.reason)
+	a.halt(t, err.Error())
 	return errHalted
 }
 
@@ -383,7 +368,7 @@ func (a *Apply) closeGaps(*applied) {
 			continue
 		}
 		open := slices.ContainsFunc(a.tables, func(t *applied) bool {
-			return slices.Contains(g.Tables, t.product.Table.TableName.String()) && (t.state != stateLive || t.mark.LSN < max(g.To, g.From))
+			return slices.Contains(g.Tables, t.product.Table.TableName.String()) && (t.state != stateLive || inside(&g, t.mark.LSN))
 		})
 		if open {
 			continue

@@ -14,6 +14,9 @@ import (
 // refresh moves tables that wait or load to their next state. What a table is
 // doing is read from the table itself: it has main, a load branch, or nothing.
 func (a *Apply) refresh(ctx context.Context) error {
+	if a.newest == nil {
+		return nil // no cut, no commit: and capture has to say first what an empty log means
+	}
 	for _, t := range a.tables {
 		if t.state != stateWaiting {
 			continue
@@ -64,13 +67,16 @@ func (a *Apply) enter(ctx context.Context, t *applied) error {
 		return err
 	}
 	t.total, t.snap, t.at = acc.Total, own.ID, own.Time
+	if err := a.endless(t); err != nil || t.state == stateHalted {
+		return err
+	}
 	if !a.decided(t) {
 		return nil
 	}
 	if err := a.evolve(ctx, t); err != nil || t.state == stateHalted {
 		return err
 	}
-	if err := a.read(ctx, t, offsets.Topics, t.mark.LSN); err != nil {
+	if err := a.read(ctx, t, offsets.Topics, t.mark.LSN); err != nil || t.state == stateHalted {
 		return err
 	}
 	if err := a.loadParked(ctx, t); err != nil {
@@ -89,6 +95,12 @@ func (a *Apply) enterLoad(ctx context.Context, t *applied, head *lake.Snapshot) 
 	}
 	if _, err := summaryValue(own.Summary, undrop.SummaryLoad, &t.load); err != nil {
 		return err
+	}
+	t.state = stateLoading
+	gap := a.gapOf(t)
+	t.state = stateWaiting
+	if gap != nil {
+		return nil // capture begins the load again
 	}
 	offsets := undrop.OffsetsMark{Topics: t.load.Offsets}
 	if _, err := summaryValue(own.Summary, undrop.SummaryOffsets, &offsets); err != nil {
@@ -111,7 +123,7 @@ func (a *Apply) enterLoad(ctx context.Context, t *applied, head *lake.Snapshot) 
 		t.halt(err.Error())
 		return nil
 	}
-	if err := a.read(ctx, t, offsets.Topics, 0); err != nil {
+	if err := a.read(ctx, t, offsets.Topics, 0); err != nil || t.state == stateHalted {
 		return err
 	}
 	if err := a.loadParked(ctx, t); err != nil {
@@ -128,6 +140,9 @@ func (a *Apply) enterLoad(ctx context.Context, t *applied, head *lake.Snapshot) 
 func (a *Apply) read(ctx context.Context, t *applied, marks []undrop.TopicMark, mark undrop.LSN) error {
 	t.in = newInbox(t.product, a.Format, a.schema(ctx), a.DecodeRaw)
 	for _, m := range marks {
+		if t.state == stateHalted {
+			return nil
+		}
 		next, err := nextOffsets(m)
 		if err != nil {
 			return err
@@ -152,7 +167,7 @@ func (a *Apply) assign(ctx context.Context, topic, id string, next []int64) erro
 // yet: an aggregate type's first event made them.
 func (a *Apply) newTopics(ctx context.Context, t *applied, c *Control) error {
 	for name, end := range c.Topics {
-		if end.Table != t.product.Table.TableName {
+		if end.Table != t.product.Table.TableName || t.state == stateHalted {
 			continue
 		}
 		if lanes := t.in.lanes[name]; lanes != nil {

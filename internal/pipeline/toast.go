@@ -108,7 +108,7 @@ func (s *bases) complete(f *folder, b *batch.Batch, i int) (*batch.Batch, error)
 	}
 	base, ok := s.base(f, key)
 	if !ok && s.spilled {
-		return nil, fmt.Errorf("row at %s does not repeat its TOASTed values and the transaction is too large to hold them: ALTER TABLE %s REPLICA IDENTITY FULL", b.Position(i), f.product.Table.SourceRelation())
+		return nil, haltf("row at %s does not repeat its TOASTed values and the transaction is too large to hold them: ALTER TABLE %s REPLICA IDENTITY FULL", b.Position(i), f.product.Table.SourceRelation())
 	}
 	if s.patched == nil || s.patched.Len() >= chunkRows {
 		s.patched = batch.New(b.Table)
