@@ -43,6 +43,7 @@ const (
 // producer writes the order and its event in one transaction and leaves the rest to
 // undrop.
 func TestDualWriteLosesAndInventsEvents(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, setup{rows: 20})
 	postgrestest.Exec(t, r.dsn, `create table orders (id text primary key, producer text not null)`)
 	log := kafkatest.StartEmbedded(t)

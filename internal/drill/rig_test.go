@@ -27,7 +27,14 @@ import (
 	"github.com/undrop/undrop/internal/postgres/postgrestest"
 )
 
-func TestMain(m *testing.M) { postgrestest.Main(m) }
+// TestMain removes the binary that the tests share.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if built.path != "" {
+		_ = os.RemoveAll(filepath.Dir(built.path))
+	}
+	os.Exit(code)
+}
 
 // long asks for the loops that take minutes.
 func long() bool { return os.Getenv("UNDROP_LONG") != "" }

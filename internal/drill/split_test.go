@@ -9,10 +9,11 @@ import (
 // Capture hosts the log, so apply loses its broker with it and has to find the
 // next one, which listens elsewhere.
 func TestKillsOfSplitRoles(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, setup{rows: 400, mix: Mix{Bad: true}})
 	r.traffic()
 	capture, apply := r.capture(), r.up(nil, "--only", "apply")
-	for i := range rounds(8, 60) {
+	for i := range rounds(6, 60) {
 		if apply.wait(500*time.Millisecond + time.Duration(r.rng.Int64N(int64(1500*time.Millisecond)))) {
 			t.Fatalf("round %d: apply ended by itself: %v\n%s", i, apply.err, tailOf(apply.story.String(), 2000))
 		}

@@ -24,6 +24,7 @@ type checked struct {
 // parkedKey is a key of payments that has rows in quarantine.
 type parkedKey struct {
 	first undrop.LSN // of the oldest of them
+	open  int        // records that nobody has dealt with
 }
 
 // verify compares everything that undrop says with what the ledger knows. It uses
@@ -82,11 +83,16 @@ func (r *rig) parked(mart map[string]*martTable, c *checked) map[string]parkedKe
 	_, records, err := q.tbl.Scan().ToArrowRecords(context.Background())
 	require.NoError(t, err)
 	ids := map[string]bool{}
+	keyOf, closed := map[string]string{}, map[string]bool{}
 	for rec, err := range records {
 		require.NoError(t, err)
 		text := func(name string, i int) string { return valueText(rec.Column(rec.Schema().FieldIndices(name)[0]), i) }
 		for i := range int(rec.NumRows()) {
 			id := text("record_id", i)
+			if text("status", i) != "open" { // what became of an earlier row
+				closed[id] = true
+				continue
+			}
 			if ids[id] {
 				t.Errorf("quarantine holds record %s twice", id)
 			}
@@ -103,12 +109,23 @@ func (r *rig) parked(mart map[string]*martTable, c *checked) map[string]parkedKe
 			if !known || undrop.LSN(at) < k.first {
 				k.first = undrop.LSN(at)
 			}
+			k.open++
 			keys[key.ID.String()] = k
+			keyOf[id] = key.ID.String()
 			since, bad := r.bank.Ledger.Bad[key.ID.String()]
 			if !bad || undrop.LSN(at) < since {
 				t.Errorf("payment %s is in quarantine at %s (%s); the ledger knows nothing bad of it until %s", key.ID, undrop.LSN(at), text("violations", i), since)
 			}
 		}
+	}
+	for id := range closed {
+		k, known := keys[keyOf[id]]
+		if !known {
+			t.Errorf("quarantine record %s is closed and was never opened", id)
+			continue
+		}
+		k.open--
+		keys[keyOf[id]] = k
 	}
 	c.Quarantined = len(keys)
 	return keys
@@ -303,6 +320,8 @@ func (r *rig) newest(mart map[string]*martTable, parked map[string]parkedKey) {
 	t := r.t
 	now, err := r.bank.Rows(context.Background())
 	require.NoError(t, err)
+	parked = maps.Clone(parked)
+	maps.DeleteFunc(parked, func(_ string, k parkedKey) bool { return k.open == 0 })
 	for name, want := range now {
 		m := mart[name]
 		s := m.newest()
