@@ -304,14 +304,15 @@ func (c *Capture) read(ctx context.Context, stream *postgres.Stream) error {
 			}
 			c.Stats.Changes.Add(int64(b.Len()))
 		}
-		switch {
-		case chunk.Commit != nil:
+		if chunk.Commit != nil {
 			c.seal(chunk.Commit.LSN, chunk.Commit.EndLSN, chunk.Commit.At)
 			sealed, sealedAt = chunk.Commit.EndLSN, c.Now()
-		case chunk.Position > sealed && len(chunk.Batches) == 0 && c.pub.backlog() == 0 &&
-			(len(chunk.Messages) > 0 || c.Now().Sub(sealedAt) > time.Second):
-			// Nothing of ours happened up to Position. A commit record could begin
-			// exactly there, so the cut is the byte before.
+		}
+		// Nothing of ours happened between the newest cut and Position. Somebody waits
+		// for the position of a message, also when it came right behind a commit.
+		idle := len(chunk.Batches) == 0 && c.pub.backlog() == 0 && c.Now().Sub(sealedAt) > time.Second
+		if chunk.Position > sealed && (len(chunk.Messages) > 0 || idle) {
+			// A commit record could begin exactly there, so the cut is the byte before.
 			c.seal(chunk.Position-1, chunk.Position, c.Now())
 			sealed, sealedAt = chunk.Position, c.Now()
 		}
