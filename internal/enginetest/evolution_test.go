@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -26,9 +28,12 @@ alter table diary replica identity full;
 insert into diary values (1, 'x');`
 
 // TestAContractEvolves moves contracts of a running installation forward, and a
-// source ahead of its contract.
+// source ahead of its contract. Seen to fail: without addedColumns, born and doc
+// were null in rows that were there before; with the schema committed when apply
+// starts, states that readers saw had them null; with a table halted only when no
+// cut is left to reach, calm waited for people for ever.
 func TestAContractEvolves(t *testing.T) {
-	for _, lane := range []string{"direct", "log"} {
+	for _, lane := range lanes("log") {
 		t.Run(lane, func(t *testing.T) {
 			inst := newInstallation(t, postgrestest.NewDatabase(t, textual, evolving), "core")
 			inst.edit(inst.file, "lane: direct", "lane: "+lane)
@@ -48,7 +53,7 @@ func TestAContractEvolves(t *testing.T) {
 				t.Errorf("want people loaded again, and calm not:\n%s", story)
 			}
 			inst.compare(nil)
-			inst.neverNullBefore("public.people", "born")
+			inst.neverNull("public.people", "born")
 			if now := inst.position("public.calm", "1"); now != before {
 				t.Errorf("calm was loaded again: %s, was %s", now, before)
 			}
@@ -116,25 +121,45 @@ func (i *installation) position(table, key string) string {
 	return ""
 }
 
-// neverNullBefore wants no snapshot that readers ever saw to have the column
-// without the values that it has now.
-func (i *installation) neverNullBefore(table, name string) {
+// neverNull wants no state of the table that readers ever saw to have the column
+// without the values that it has now: every metadata file was one.
+func (i *installation) neverNull(table, name string) {
 	i.t.Helper()
-	answer, _ := i.run(0, "table", "show", table, "--json")
-	var d app.TableDetail
-	decode(i.t, answer, &d)
-	for _, s := range d.Snapshots {
-		key := table + " at " + s.At.String()
-		m := enginetest.Read(i.t, []enginetest.Table{{Name: key, Metadata: d.MetadataLocation, Snapshot: s.ID}})[key]
-		at, has := column(m, name)
+	at := strings.TrimPrefix(i.list()[table].MetadataLocation, "file://")
+	files, err := filepath.Glob(filepath.Join(filepath.Dir(at), "*.metadata.json"))
+	if err != nil || len(files) < 3 {
+		i.t.Fatalf("metadata files beside %s: %d, %v", at, len(files), err)
+	}
+	var ask []enginetest.Table
+	for _, f := range files {
+		data, err := os.ReadFile(f)
+		if err != nil {
+			i.t.Fatal(err)
+		}
+		var m struct {
+			Current *int64 `json:"current-snapshot-id"`
+		}
+		decode(i.t, string(data), &m)
+		if m.Current != nil && *m.Current > 0 {
+			ask = append(ask, enginetest.Table{Name: filepath.Base(f), Metadata: f})
+		}
+	}
+	had := 0
+	for file, m := range enginetest.Read(i.t, ask) {
+		col, has := column(m, name)
 		if !has {
 			continue
 		}
+		had++
 		for _, row := range m.Cells {
-			if row[at] == nil {
-				i.t.Errorf("%s: row %s has no %s", key, *row[0], name)
+			if row[col] == nil {
+				i.t.Errorf("%s: row %s has no %s", file, *row[0], name)
+				break
 			}
 		}
+	}
+	if had == 0 {
+		i.t.Errorf("no state of %s has column %s", table, name)
 	}
 }
 

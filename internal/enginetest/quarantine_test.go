@@ -31,9 +31,11 @@ var unfit = []struct {
 }
 
 // TestRowsThatNoTypeHolds puts values into the source that init did not see: the
-// rows are named, and the others land, by every road that a row can take.
+// rows are named, and the others land, by every road that a row can take. Seen to
+// fail: with records left open by a reload, each row was named twice and 10 stayed
+// parked after it was put right.
 func TestRowsThatNoTypeHolds(t *testing.T) {
-	for _, lane := range []string{"direct", "log"} {
+	for _, lane := range lanes("direct") {
 		t.Run(lane, func(t *testing.T) {
 			inst := newInstallation(t, postgrestest.NewDatabase(t, textual, strict), "core")
 			inst.edit(inst.file, "lane: direct", "lane: "+lane)
