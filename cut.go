@@ -26,14 +26,17 @@ type TopicEnd struct {
 // in the summary of the snapshots of the branch LoadBranch, so progress moves in
 // the same commit as the rows.
 type Load struct {
-	LSN      LSN         `json:"lsn"`     // the newest exported snapshot's consistent point X: the horizon
-	First    LSN         `json:"first"`   // the consistent point of the first attempt
-	Xmin     uint32      `json:"xmin"`    // xmin of the first exported snapshot: a row with an older xmin has not changed since
-	At       time.Time   `json:"at"`      // when that snapshot was taken, by the source's clock
-	Offsets  []TopicMark `json:"offsets"` // where apply begins to read; every earlier record is in the first snapshot
-	Ranges   []Range     `json:"ranges"`  // done, cumulative
-	Rows     int64       `json:"rows"`
-	Complete bool        `json:"complete"`
+	LSN     LSN         `json:"lsn"`     // the newest exported snapshot's consistent point X: the horizon
+	First   LSN         `json:"first"`   // the consistent point of the first attempt
+	Xmin    uint32      `json:"xmin"`    // xmin of the first exported snapshot: a row with an older xmin has not changed since
+	At      time.Time   `json:"at"`      // when that snapshot was taken, by the source's clock
+	Offsets []TopicMark `json:"offsets"` // where apply begins to read; every earlier record is in the first snapshot
+	Ranges  []Range     `json:"ranges"`  // done, cumulative
+	// Files names the file of each heap that ranges are of, by leaf. A heap that was
+	// rewritten has another: its rows are elsewhere, with the same xmin.
+	Files    map[string]uint32 `json:"files,omitempty"`
+	Rows     int64             `json:"rows"`
+	Complete bool              `json:"complete"`
 }
 
 // LoadBranch is where a table is while it is loading; main appears at the first

@@ -286,8 +286,9 @@ func (c *Capture) keepEventTopics(ctx context.Context, last *Control) error {
 func (c *Capture) read(ctx context.Context, stream *postgres.Stream) error {
 	var sealed undrop.LSN // end of the newest sealed epoch
 	var sealedAt time.Time
+	inside := false // a transaction
 	for {
-		if err := c.waitForRoom(ctx); err != nil {
+		if err := c.waitForRoom(ctx, inside); err != nil {
 			return err
 		}
 		chunk, err := stream.Next(ctx)
@@ -304,6 +305,7 @@ func (c *Capture) read(ctx context.Context, stream *postgres.Stream) error {
 			}
 			c.Stats.Changes.Add(int64(b.Len()))
 		}
+		inside = chunk.Commit == nil && (inside || len(chunk.Batches) > 0)
 		if chunk.Commit != nil {
 			c.seal(chunk.Commit.LSN, chunk.Commit.EndLSN, chunk.Commit.At)
 			sealed, sealedAt = chunk.Commit.EndLSN, c.Now()
@@ -326,9 +328,17 @@ func (c *Capture) seal(lsn, end undrop.LSN, at time.Time) {
 
 // waitForRoom pauses reading while the embedded log is at its size cap. The
 // source keeps its WAL meanwhile; nothing is lost.
-func (c *Capture) waitForRoom(ctx context.Context) error {
-	warned := false
+//
+// Inside a transaction that is alone in the log no room can come: apply commits at
+// cuts only, and the cut is at its end.
+func (c *Capture) waitForRoom(ctx context.Context, inside bool) error {
+	warned, since := false, c.Now()
 	for c.Full() {
+		if inside && c.pub.backlog() == 0 && c.Now().Sub(since) > time.Minute {
+			return &undrop.Error{Code: undrop.Refused, Op: "capture source " + c.Name,
+				Err:  errors.New("one transaction is larger than the log may become: nothing of it can be applied before its end is in the log"),
+				Hint: "log: {embedded: {max_bytes: …}}   # in undrop.yaml, larger than the transaction; the source keeps it meanwhile"}
+		}
 		if !warned {
 			c.Log.Warn("log is full: capture waits until apply has made room", "source", c.Name)
 			warned = true

@@ -221,6 +221,7 @@ func (j *loadJob) ranges(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	j.sameHeaps(leaves)
 	step := j.c.Snapshot.RangePages
 	for _, leaf := range leaves {
 		for from := uint32(0); ; from += step {
@@ -241,6 +242,24 @@ func (j *loadJob) ranges(ctx context.Context) error {
 	}
 	j.left = len(j.todo)
 	return nil
+}
+
+// sameHeaps begins the load again when a heap of which ranges were read has been
+// rewritten since (VACUUM FULL, CLUSTER, pg_repack): rows of ranges that are left
+// may now lie in ranges that are done, and nothing in them says so.
+func (j *loadJob) sameHeaps(leaves []postgres.Leaf) {
+	files := map[string]uint32{}
+	for _, l := range leaves {
+		files[l.Name] = l.File
+	}
+	for _, r := range j.load.Ranges {
+		if was, now := j.load.Files[r.Leaf], files[r.Leaf]; was != now {
+			j.c.Log.Warn("the load begins again: the source table was rewritten", "table", j.product.Table.TableName.String(), "heap", r.Leaf)
+			j.load.Ranges, j.load.Rows, j.repeat = nil, 0, false
+			break
+		}
+	}
+	j.load.Files = files
 }
 
 // covered reports whether r was read. A table that grew turns what was its

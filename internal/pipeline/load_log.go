@@ -84,7 +84,7 @@ func (w *logWorker) rows(ctx context.Context, b *batch.Batch) error {
 		}
 		w.producer = p
 	}
-	if err := w.l.c.waitForRoom(ctx); err != nil {
+	if err := w.l.c.waitForRoom(ctx, false); err != nil {
 		return err
 	}
 	for i := range b.Len() {

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -191,7 +192,7 @@ func (e *epoch) acknowledged(r *kafka.Record, err error) {
 	defer p.mu.Unlock()
 	if err != nil {
 		if p.err == nil {
-			p.err = fmt.Errorf("write to topic %s partition %d: %w", r.Topic, r.Partition, err)
+			p.err = writeError(r, err)
 		}
 		p.signal()
 		return
@@ -207,6 +208,18 @@ func (e *epoch) acknowledged(r *kafka.Record, err error) {
 	if e.pending--; e.pending == 0 && e.cut != nil {
 		p.signal()
 	}
+}
+
+// writeError says what to do about a record that can never be written; everything
+// else passes by itself.
+func writeError(r *kafka.Record, err error) error {
+	err = fmt.Errorf("write to topic %s partition %d: %w", r.Topic, r.Partition, err)
+	var large *kafka.RecordTooLarge
+	if !errors.As(err, &large) {
+		return err
+	}
+	return &undrop.Error{Code: undrop.Refused, Op: "publish a change", Err: err,
+		Hint: fmt.Sprintf("kafka-configs.sh --alter --entity-type topics --entity-name %s --add-config max.message.bytes=%d", r.Topic, 2*large.Bytes)}
 }
 
 func (p *publisher) signal() {

@@ -17,6 +17,7 @@ import (
 type Leaf struct {
 	Name  string // qualified and quoted; "" for a table that is its own leaf
 	Pages uint32 // its size now; ranges beyond it must be open-ended
+	File  uint32 // names the file that holds it; VACUUM FULL, CLUSTER and TRUNCATE give it another
 }
 
 // Relations describes the relations that patterns name, ordered by name. A
@@ -231,7 +232,8 @@ func (s *Source) Leaves(ctx context.Context, t *undrop.Table) ([]Leaf, error) {
 			return err
 		}
 		rows, err := c.Query(ctx, `select case when p.relid = $1 then '' else format('%I.%I', n.nspname, c.relname) end, c.relkind::text,
-			case when c.relkind = 'r' then pg_relation_size(p.relid) / current_setting('block_size')::bigint else 0 end
+			case when c.relkind = 'r' then pg_relation_size(p.relid) / current_setting('block_size')::bigint else 0 end,
+			coalesce(pg_relation_filenode(p.relid), 0)::bigint
 			from (select $1::oid as relid where $2 = 'r' union all select relid from pg_partition_tree($1::oid) where isleaf and $2 = 'p') p
 			join pg_class c on c.oid = p.relid join pg_namespace n on n.oid = c.relnamespace order by 1`, oid, kind)
 		if err != nil {
@@ -239,15 +241,15 @@ func (s *Source) Leaves(ctx context.Context, t *undrop.Table) ([]Leaf, error) {
 		}
 		var l Leaf
 		var leafKind string
-		var pages int64
-		_, err = pgx.ForEachRow(rows, []any{&l.Name, &leafKind, &pages}, func() error {
+		var pages, file int64
+		_, err = pgx.ForEachRow(rows, []any{&l.Name, &leafKind, &pages, &file}, func() error {
 			switch {
 			case leafKind == "p": // a partitioned table without partitions
 				return nil
 			case leafKind != "r":
 				return fmt.Errorf("leaf %s is not a heap (relkind %s): its rows are elsewhere", l.Name, leafKind)
 			}
-			l.Pages = uint32(pages) // the block number type of PostgreSQL
+			l.Pages, l.File = uint32(pages), uint32(file) // the types that PostgreSQL has for them
 			leaves = append(leaves, l)
 			return nil
 		})
