@@ -70,15 +70,17 @@ func (a *App) reached(run *sourceRun, goal undrop.LSN, has map[string]bool) (boo
 	a.mu.Lock()
 	apply, capture := run.apply, run.capture
 	a.mu.Unlock()
+	// A table may name a higher position than a source that was set back: only what
+	// capture has compared and read counts.
+	done := !has["capture"] || capture != nil && undrop.LSN(capture.Stats.Cut.Load()) >= goal
 	if !has["apply"] {
-		return capture != nil && undrop.LSN(capture.Stats.Cut.Load()) >= goal, nil
+		return done, nil
 	}
 	if apply == nil {
 		return false, nil
 	}
 	apply.Demand(goal)
 	var halted []string
-	done := true
 	for _, s := range apply.States() {
 		switch {
 		case s.State == "halted":

@@ -238,6 +238,9 @@ func (a *App) supervise(ctx context.Context, what string, f func() error) error 
 	for {
 		began := time.Now()
 		err := f()
+		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+			return nil // asked to stop in the middle of something
+		}
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
