@@ -19,6 +19,9 @@ func (a *App) janitor(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
+		if err := a.noteHalts(); err != nil {
+			a.log.Warn("cannot note halted tables", "err", err)
+		}
 		if a.embedded == nil || a.embedded.broker == nil || a.embedded.broker.Bytes() < a.cfg.Log.Embedded.MaxBytes/2 {
 			continue
 		}

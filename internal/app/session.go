@@ -141,6 +141,9 @@ func (s *session) stop() error {
 
 // close releases connections; nothing uses them any more.
 func (s *session) close() {
+	if err := s.a.noteHalts(); err != nil {
+		s.a.log.Warn("cannot note halted tables", "err", err)
+	}
 	s.a.dropRuns()
 	for _, run := range s.opened {
 		run.close()

@@ -127,6 +127,13 @@ func (a *App) tableInfo(ctx context.Context, name undrop.TableName, mode undrop.
 	}
 	if info.State == "waiting" {
 		info.State = "live"
+		halts, err := a.halts()
+		if err != nil {
+			return nil, err
+		}
+		if reason, ok := halts[info.Name]; ok {
+			info.State, info.Reason = "halted", reason
+		}
 	}
 	info.SnapshotID = &head.ID
 	if info.Source, err = newestSource(t); err != nil {

@@ -39,11 +39,13 @@ var errZombie = errors.New("another undrop has moved this table")
 
 // sameProgress compares what the stage was built on with the table now.
 func sameProgress(s *lake.Stage, now *lake.Table) error {
-	for _, key := range []string{undrop.SummaryOffsets, undrop.SummaryLoad} {
-		if lastValue(s.Table, s.Branch, key) != lastValue(now, s.Branch, key) {
-			return &undrop.Error{Code: undrop.Refused, Op: "commit " + s.Table.Name.String(), Err: errZombie,
-				Hint: "stop the other process, then start this one again"}
-		}
+	differs := func(key string) bool { return lastValue(s.Table, s.Branch, key) != lastValue(now, s.Branch, key) }
+	switch {
+	case differs(undrop.SummaryOffsets):
+		return &undrop.Error{Code: undrop.Refused, Op: "commit " + s.Table.Name.String(), Err: errZombie,
+			Hint: "stop the other process, then start this one again"}
+	case differs(undrop.SummaryLoad): // capture began the load again: start from there
+		return fmt.Errorf("commit %s: its load has begun again", s.Table.Name)
 	}
 	return nil
 }
