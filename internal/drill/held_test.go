@@ -16,7 +16,8 @@ import (
 // newest cut in it covers all that was acknowledged, and every partition reaches
 // as far as the cut says.
 //
-// Seen to fail: with the slot acknowledged before the cut is written.
+// Seen to fail: with the slot acknowledged when a transaction is read and cuts
+// written a second and a half later.
 func (r *rig) held() {
 	t := r.t
 	t.Helper()

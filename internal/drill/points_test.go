@@ -27,7 +27,8 @@ var once = []string{"capture.slot.after", "capture.origin.after"}
 var logLane = []string{"load.log.acked"}
 
 // TestCrashPoints kills undrop before and after every durable step, by name. A
-// point that is registered and never reached fails the test.
+// point that is registered and never reached fails the test: so did the three of
+// apply, which were passed and not registered.
 func TestCrashPoints(t *testing.T) {
 	t.Parallel()
 	names := crash.Names()
