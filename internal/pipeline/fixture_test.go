@@ -36,8 +36,8 @@ func payments(mode undrop.Mode) *undrop.Table {
 		Contract:  undrop.ContractRef{ID: "payments", Version: "1.0.0", Hash: "00"},
 		Mode:      mode, Source: "core", Schema: "public", Relation: "payments", Topic: "core.public.payments",
 		Fields: []undrop.Field{
-			{ID: 1, Name: "id", Type: undrop.Type{Kind: undrop.Int64}, Required: true},
-			{ID: 2, Name: "note", Type: undrop.Type{Kind: undrop.String}},
+			{ID: 1, Name: "id", Source: "id", Type: undrop.Type{Kind: undrop.Int64}, Required: true},
+			{ID: 2, Name: "note", Source: "note", Type: undrop.Type{Kind: undrop.String}},
 		},
 		Key: []int{0},
 	}

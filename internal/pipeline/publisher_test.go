@@ -25,6 +25,14 @@ func sent(partition int32, offset int64) *kafka.Record {
 	return &kafka.Record{Topic: topicName, Partition: partition, Offset: offset}
 }
 
+// expect hands n records over, which wait for their acknowledgement.
+func expect(p *publisher, n int) *epoch {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.open.pending += n
+	return p.open
+}
+
 func taken(t *testing.T, p *publisher) *Control {
 	t.Helper()
 	c, err := p.take()
@@ -35,9 +43,9 @@ func taken(t *testing.T, p *publisher) *Control {
 // Seen to fail with a take that looks at the newest epoch only.
 func TestACutWaitsForEveryRecordBeforeIt(t *testing.T) {
 	p := newTestPublisher(t, 2, nil)
-	first := p.expect(2)
+	first := expect(p, 2)
 	p.seal(undrop.Cut{LSN: 10, EndLSN: 11})
-	second := p.expect(1)
+	second := expect(p, 1)
 	p.seal(undrop.Cut{LSN: 20, EndLSN: 21})
 	require.Nil(t, taken(t, p))
 	second.acknowledged(sent(1, 0), nil)
@@ -55,7 +63,7 @@ func TestAnEmptyEpochIsDueAtOnceButNotBeforeOthers(t *testing.T) {
 	p := newTestPublisher(t, 1, nil)
 	p.seal(undrop.Cut{LSN: 5})
 	require.EqualValues(t, 5, taken(t, p).LSN)
-	e := p.expect(1)
+	e := expect(p, 1)
 	p.seal(undrop.Cut{LSN: 10})
 	p.seal(undrop.Cut{LSN: 20})
 	require.Nil(t, taken(t, p))
@@ -65,7 +73,7 @@ func TestAnEmptyEpochIsDueAtOnceButNotBeforeOthers(t *testing.T) {
 
 func TestAFailedRecordEndsAllCuts(t *testing.T) {
 	p := newTestPublisher(t, 1, nil)
-	e := p.expect(1)
+	e := expect(p, 1)
 	p.seal(undrop.Cut{LSN: 10})
 	e.acknowledged(sent(0, 0), errors.New("broker is gone"))
 	_, err := p.take()
@@ -81,7 +89,7 @@ func TestRecordsOfADeadCaptureStayBehindItsCut(t *testing.T) {
 	p.addTopic(kafka.Topic{Name: topicName, ID: "id", Start: []int64{0}, End: []int64{7}}, undrop.TableName{}, last)
 	p.seal(undrop.Cut{LSN: 20})
 	require.Equal(t, []int64{3}, taken(t, p).Topics[topicName].Next, "what lies from 3 to 7 may be of a later transaction")
-	e := p.expect(1)
+	e := expect(p, 1)
 	p.seal(undrop.Cut{LSN: 30})
 	e.acknowledged(sent(0, 7), nil)
 	require.Equal(t, []int64{8}, taken(t, p).Topics[topicName].Next)
@@ -116,7 +124,7 @@ func TestNoCutCoversWhatIsNotAcknowledged(t *testing.T) {
 		for range 300 {
 			switch rng.IntN(4) {
 			case 0:
-				e := p.expect(1)
+				e := expect(p, 1)
 				r := record{e, int32(rng.IntN(partitions)), 0}
 				r.off = next[r.part]
 				next[r.part]++
