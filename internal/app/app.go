@@ -52,7 +52,7 @@ func Open(ctx context.Context, cfg *config.Config, log *slog.Logger) (*App, erro
 	}
 	for _, dir := range []string{cfg.State, filepath.Dir(view)} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return nil, &undrop.Error{Code: undrop.Failed, Op: "make state folder", Err: err}
+			return nil, &undrop.Error{Code: undrop.Failed, Op: "make state folder", Err: err, Hint: "make room for that folder, or name another one with state in " + cfg.File}
 		}
 	}
 	var err error

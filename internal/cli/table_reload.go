@@ -23,18 +23,29 @@ Without --yes it says what would happen.`,
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return env.withApp(c.Context(), func(ctx context.Context, a *app.App) error {
-				if !yes {
-					_, err := fmt.Fprintf(env.Stdout, "would load %s anew at the next undrop up; readers keep the present rows until then\nadd --yes to do it\n", strings.Join(args, " "))
-					return err
+				plan := func(context.Context, []string) (*app.ReloadAnswer, error) { return a.ReloadPlan(args) }
+				if yes {
+					plan = a.Reload
 				}
-				r, err := a.Reload(ctx, args)
+				r, err := plan(ctx, args)
 				if err != nil {
 					return err
 				}
 				if env.JSON {
 					return env.printJSON(r)
 				}
-				_, err = fmt.Fprintf(env.Stdout, "%s will be loaded anew: undrop up -f %s\n", strings.Join(r.Tables, " "), env.File)
+				names := strings.Join(r.Tables, " ")
+				text := fmt.Sprintf("would load %s anew at the next undrop up; readers keep the present rows until then\n", names)
+				if r.Asked {
+					text = fmt.Sprintf("%s will be loaded anew: undrop up -f %s\n", names, env.File)
+				}
+				for _, n := range r.Notes {
+					text += "note: " + n + "\n"
+				}
+				if !r.Asked {
+					text += "add --yes to do it\n"
+				}
+				_, err = fmt.Fprint(env.Stdout, text)
 				return err
 			})
 		},
