@@ -154,11 +154,15 @@ func (o *opening) close() {
 // publication, topics, and the comparison of the slot with our own record.
 func (c *Capture) open(ctx context.Context) (*opening, error) {
 	var err error
-	if c.identity, err = c.Source.Identity(ctx); err != nil {
-		return nil, err
-	}
 	findings, err := c.Source.Preflight(ctx, c.tables())
 	if err != nil {
+		return nil, err
+	}
+	// Only now: a role that may not replicate is told what it lacks by preflight.
+	if c.identity, err = c.Source.Identity(ctx); err != nil {
+		if refusal := c.refuse(findings); refusal != nil {
+			return nil, refusal
+		}
 		return nil, err
 	}
 	if c.control, err = openControl(ctx, c.Client, c.Name); err != nil {
@@ -184,7 +188,7 @@ func (c *Capture) open(ctx context.Context) (*opening, error) {
 	if err := c.publish(ctx, c.was); err != nil {
 		return nil, err
 	}
-	producer, err := c.Client.NewProducer(kafka.ProducerConfig{Codec: c.Codec})
+	producer, err := c.Client.NewProducer(kafka.ProducerConfig{Codec: c.Codec, MaxBufferedBytes: logBuffer})
 	if err != nil {
 		return nil, err
 	}
