@@ -78,7 +78,7 @@ type logWorker struct {
 
 func (w *logWorker) rows(ctx context.Context, b *batch.Batch) error {
 	if w.producer == nil {
-		p, err := w.l.c.Client.NewProducer(kafka.ProducerConfig{Codec: w.l.c.Codec})
+		p, err := w.l.c.Client.NewProducer(kafka.ProducerConfig{Codec: w.l.c.Codec, MaxBufferedBytes: logBuffer / max(1, w.l.c.Snapshot.Connections)})
 		if err != nil {
 			return err
 		}

@@ -44,6 +44,11 @@ type publisher struct {
 	loads  map[string]*LogLoad
 }
 
+// logBuffer is how many bytes of records may be on their way to the log: of the
+// stream, and of all connections of a load together. A record takes some three
+// times its bytes until it is acknowledged, and larger requests are no faster.
+const logBuffer = 32 << 20
+
 // topicState is what is known of one topic that the source writes.
 type topicState struct {
 	id     string
@@ -113,21 +118,30 @@ func (p *publisher) addTopic(t kafka.Topic, table undrop.TableName, last *Contro
 // that is open when publish is called.
 func (p *publisher) publish(ctx context.Context, b *batch.Batch) error {
 	o := p.outlets[b.Table.TableName.String()]
+	e := p.expect(b.Len())
+	skipped := 0
 	for i := range b.Len() {
 		if o.events != nil && b.Op[i] != undrop.Create && b.Op[i] != undrop.Read {
+			skipped++
 			continue // an outbox event happened when it was inserted; tidying up is not an event
 		}
 		rec, err := p.record(ctx, o, b, i)
 		if err != nil {
-			return err
+			return err // the epoch waits for records that do not come: its cut is never due
 		}
-		p.mu.Lock()
-		e := p.open
-		e.pending++
-		p.mu.Unlock()
 		p.producer.Produce(ctx, rec, e.acknowledged)
 	}
+	p.expect(-skipped)
 	return p.failure()
+}
+
+// expect makes the open epoch wait for n records more. Publish and seal are called
+// by one goroutine, so no cut comes between the records of a batch.
+func (p *publisher) expect(n int) *epoch {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.open.pending += n
+	return p.open
 }
 
 // record encodes row i of b.
