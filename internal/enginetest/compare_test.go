@@ -61,6 +61,9 @@ func (i *installation) folded(table *undrop.Table, mart *enginetest.Rows, except
 	if (table.Mode == undrop.History) != hasOp {
 		i.t.Errorf("%s: mode %s, column _undrop_op: %v", table.TableName, table.Mode, hasOp)
 	}
+	if hasOp && len(table.Key) > 0 {
+		return i.latest(table, mart)
+	}
 	rows := map[string]int{}
 	for _, cells := range mart.Cells {
 		var row []any
