@@ -292,6 +292,20 @@ func (c *Column) Truncate(n int) {
 	}
 }
 
+// Truncate drops every row from n on, with everything that is known about it.
+func (b *Batch) Truncate(n int) {
+	for i := n; i < b.Len(); i++ {
+		delete(b.Bad, i)
+		delete(b.Unchanged, i)
+		delete(b.PrevKey, i)
+		delete(b.Raw, i)
+	}
+	for c := range b.Cols {
+		b.Cols[c].Truncate(n)
+	}
+	b.Op, b.LSN, b.Seq, b.At = b.Op[:n], b.LSN[:n], b.Seq[:n], b.At[:n]
+}
+
 // AppendRow appends row i of src, a batch of the same table, with everything
 // that is known about it.
 func (b *Batch) AppendRow(src *Batch, i int) {

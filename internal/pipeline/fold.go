@@ -90,6 +90,9 @@ func (f *folder) change(c *chunk, i int, l *lane) error {
 	case c.dup[i], pos.Compare(f.truncated) < 0:
 		f.account.Superseded++
 		return nil
+	case b.Op[i] == undrop.Read && f.lane == undrop.LaneStream:
+		f.account.Superseded++ // the load has it
+		return nil
 	case b.Op[i] == undrop.Truncate && pos.CommitLSN < f.horizon:
 		f.account.Superseded++ // the load was read after it
 		return nil
@@ -332,27 +335,17 @@ func (f *folder) write() error {
 	var rows []int32
 	for n := 0; n < len(order); {
 		b := f.entries[order[n]].b
-		lane := f.laneOf(&f.entries[order[n]])
 		rows, f.placing = rows[:0], f.placing[:0]
-		for n < len(order) && f.entries[order[n]].b == b && f.laneOf(&f.entries[order[n]]) == lane {
+		for n < len(order) && f.entries[order[n]].b == b {
 			rows = append(rows, f.entries[order[n]].row)
 			f.placing = append(f.placing, order[n])
 			n++
 		}
-		if err := f.writer.Write(b, rows, lane); err != nil {
+		if err := f.writer.Write(b, rows, f.lane); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// laneOf is the road by which a row came: one that the log lane brought says the
-// same as one of the direct lane.
-func (f *folder) laneOf(e *entry) undrop.Lane {
-	if f.lane == undrop.LaneStream && e.b.Op[e.row] == undrop.Read {
-		return undrop.LaneSnapshot
-	}
-	return f.lane
 }
 
 // writeDeletes writes the deletes of keys that an older snapshot may hold.

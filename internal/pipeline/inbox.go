@@ -19,6 +19,7 @@ type inbox struct {
 	schema  func(id int) (string, error)
 	raw     RawDecoder
 	lanes   map[string][]*lane // by topic, by partition
+	gather  *undrop.Load       // only the rows of this load are taken; nil: everything
 }
 
 // lane is one partition: chunks of rows in offset order.
@@ -116,6 +117,10 @@ func (l *lane) take(records []*kafka.Record) {
 		if c.b.Len() == at {
 			continue // a tombstone
 		}
+		if l.in.gather != nil && !l.in.gatherable(c.b, at) {
+			c.b.Truncate(at)
+			continue
+		}
 		c.offsets = append(c.offsets, rec.Offset)
 		c.dup = append(c.dup, l.again(c.b, at))
 		c.newest = append(c.newest, l.last.CommitLSN)
@@ -144,6 +149,9 @@ func (l *lane) tail() *chunk {
 // repeats what followed its newest cut.
 func (l *lane) again(b *batch.Batch, i int) bool {
 	p := b.Position(i)
+	if unreadable(b, i) {
+		return false // it does not say where it belongs
+	}
 	if b.Op[i] == undrop.Read {
 		return p.CommitLSN <= l.last.CommitLSN && l.last.Seq == 1<<63-1
 	}

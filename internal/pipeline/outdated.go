@@ -42,6 +42,10 @@ func (f *folder) closeOutdated(t *applied) {
 // loaded with: whatever it broke, the load has what came of it. A record that
 // cannot be read does not say what it is older than.
 func (f *folder) void(b *batch.Batch, i int) bool {
-	return b.Op[i] != undrop.Read && b.Position(i).CommitLSN < f.horizon &&
-		!slices.ContainsFunc(b.Bad[i], func(v undrop.Violation) bool { return v.Rule == "record.malformed" })
+	return b.Op[i] != undrop.Read && b.Position(i).CommitLSN < f.horizon && !unreadable(b, i)
+}
+
+// unreadable reports whether row i stands for a record that could not be decoded.
+func unreadable(b *batch.Batch, i int) bool {
+	return slices.ContainsFunc(b.Bad[i], func(v undrop.Violation) bool { return v.Rule == "record.malformed" })
 }

@@ -34,6 +34,9 @@ func (a *Apply) step(ctx context.Context) error {
 			}
 		}
 		a.noteHalt(t)
+		if err := a.gatherStep(ctx, t); err != nil {
+			return err
+		}
 	}
 	groups := [][]*applied{a.tables}
 	if a.PerTable {
@@ -97,7 +100,7 @@ func (a *Apply) pick(group []*applied) *Control {
 				ok = ok && t.reached(c)
 				news = news || c.LSN > t.mark.LSN
 			case stateLoading:
-				news = news || t.reached(c)
+				news = news || !t.gathers() && t.reached(c)
 			}
 		}
 		if ok && news {
@@ -195,30 +198,14 @@ func (a *Apply) wants(t *applied, c *Control) bool {
 	case stateLive:
 		return c.LSN > t.mark.LSN && (t.behind(c) || t.mark.LSN < a.demanded() || a.Now().Sub(t.at) >= a.IdleEvery)
 	case stateLoading:
-		if !t.reached(c) {
-			return false
-		}
-		return t.exact(c) || t.viaLog && t.behind(c)
+		return !t.gathers() && t.reached(c) && t.exact(c)
 	}
 	return false
 }
 
 // exact reports whether a loading table holds at c what the source held.
 func (t *applied) exact(c *Control) bool {
-	if !t.viaLog {
-		return t.load.Complete && c.LSN+1 >= t.load.LSN
-	}
-	l := c.Loads[t.product.Table.TableName.String()]
-	if l == nil || !l.Complete || c.LSN+1 < l.LSN {
-		return false
-	}
-	end := c.Topics[t.product.Table.Topic]
-	for p, n := range l.Ends {
-		if p >= len(end.Next) || end.Next[p] < n {
-			return false
-		}
-	}
-	return true
+	return t.load.Complete && c.LSN+1 >= t.load.LSN
 }
 
 // stage folds a table's changes up to c and writes their files.
@@ -236,17 +223,12 @@ func (a *Apply) stage(ctx context.Context, t *applied, c *Control) (*lake.Stage,
 	}
 	s := &lake.Stage{Table: t.table, Branch: "main", ParentOf: "main", Data: data, Deletes: deletes, RemoveAll: f.removeAll, Summary: map[string]string{}}
 	if t.state == stateLoading {
-		s.ParentOf = undrop.LoadBranch
-		if t.exact(c) {
-			s.Publish = true
-			f.closeOutdated(t)
-			// The rows were written with the contract's present schema; readers get both
-			// in one step.
-			if _, s.Updates, err = a.Lake.Planned(t.table, t.product.Table); err != nil {
-				return nil, err
-			}
-		} else {
-			s.Branch = undrop.LoadBranch
+		s.ParentOf, s.Publish = undrop.LoadBranch, true
+		f.closeOutdated(t)
+		// The rows were written with the contract's present schema; readers get both
+		// in one step.
+		if _, s.Updates, err = a.Lake.Planned(t.table, t.product.Table); err != nil {
+			return nil, err
 		}
 	}
 	a.mark(s, t, f, c)
@@ -265,6 +247,21 @@ func (a *Apply) haltInstead(t *applied, err error) error {
 
 // mark writes what the snapshot says about itself.
 func (a *Apply) mark(s *lake.Stage, t *applied, f *folder, c *Control) {
+	a.markCommon(s, t, f)
+	putSummary(s.Summary, undrop.SummaryOffsets, t.offsets())
+	putSummary(s.Summary, undrop.SummarySource, undrop.SourceMark{Source: a.Name, System: c.System, Timeline: c.Timeline,
+		LSN: c.LSN, CommittedAt: c.CommittedAt, Complete: true})
+}
+
+// markCommon writes what a snapshot of main and one of a load both say.
+func (a *Apply) markCommon(s *lake.Stage, t *applied, f *folder) {
+	putSummary(s.Summary, undrop.SummaryAccount, undrop.AccountMark{Commit: f.account, Total: t.total.Add(f.account)})
+	putSummary(s.Summary, undrop.SummaryContract, t.product.Table.Contract)
+	putSummary(s.Summary, undrop.SummaryLane, f.lane)
+}
+
+// offsets is where the next read of each topic of the table begins.
+func (t *applied) offsets() undrop.OffsetsMark {
 	offsets := undrop.OffsetsMark{Topics: []undrop.TopicMark{}}
 	for _, name := range slices.Sorted(maps.Keys(t.in.lanes)) {
 		lanes := t.in.lanes[name]
@@ -274,21 +271,7 @@ func (a *Apply) mark(s *lake.Stage, t *applied, f *folder, c *Control) {
 		}
 		offsets.Topics = append(offsets.Topics, topicMark(name, lanes[0].id, next))
 	}
-	putSummary(s.Summary, undrop.SummaryOffsets, offsets)
-	putSummary(s.Summary, undrop.SummaryAccount, undrop.AccountMark{Commit: f.account, Total: t.total.Add(f.account)})
-	putSummary(s.Summary, undrop.SummaryContract, t.product.Table.Contract)
-	putSummary(s.Summary, undrop.SummaryLane, f.lane)
-	if s.Branch == undrop.LoadBranch {
-		load := t.load
-		if l := c.Loads[t.product.Table.TableName.String()]; l != nil {
-			load = l.Load
-		}
-		load.Complete = false // it is when main appears
-		putSummary(s.Summary, undrop.SummaryLoad, load)
-		return
-	}
-	putSummary(s.Summary, undrop.SummarySource, undrop.SourceMark{Source: a.Name, System: c.System, Timeline: c.Timeline,
-		LSN: c.LSN, CommittedAt: c.CommittedAt, Complete: true})
+	return offsets
 }
 
 // commit publishes the stages and notes where the tables now stand.

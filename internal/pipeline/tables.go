@@ -109,7 +109,7 @@ func (a *Apply) enterLoad(ctx context.Context, t *applied, head *lake.Snapshot) 
 	t.viaLog = false
 	if a.newest != nil {
 		l := a.newest.Loads[t.product.Table.TableName.String()]
-		t.viaLog = l != nil && l.First == t.load.First // not an earlier load's
+		t.viaLog = !t.load.Complete && l != nil && l.First == t.load.First // not an earlier load's
 	}
 	if !t.viaLog && !t.load.Complete || offsets.Topics == nil {
 		return nil // the direct lane is still at it: nothing to read yet
@@ -125,6 +125,9 @@ func (a *Apply) enterLoad(ctx context.Context, t *applied, head *lake.Snapshot) 
 	}
 	if err := a.read(ctx, t, offsets.Topics, 0); err != nil || t.state == stateHalted {
 		return err
+	}
+	if t.viaLog {
+		t.in.gather = &t.load
 	}
 	if err := a.loadParked(ctx, t); err != nil {
 		return err

@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	undrop "github.com/undrop/undrop"
-	"github.com/undrop/undrop/internal/lake"
 )
 
 // window is what a table takes of its lanes to reach c, and marks it as taken.
@@ -76,16 +75,13 @@ func (a *Apply) folder(t *applied) (*folder, error) {
 	if t.state == stateLoading {
 		parent = undrop.LoadBranch
 		f.horizon = t.load.LSN
-		if a.newest != nil {
-			if l := a.newest.Loads[t.product.Table.TableName.String()]; l != nil && t.viaLog {
-				f.horizon = l.LSN
-			}
-		}
-		f.lane = undrop.LaneStream
+	}
+	if t.gathers() {
+		f.lane = undrop.LaneSnapshot
 	}
 	f.parked, f.now = maps.Clone(t.parked), a.Now()
 	head := t.table.Head(parent)
-	f.fresh = t.viaLog && t.state == stateLoading && lastValue(t.table, parent, undrop.SummaryOffsets) == ""
+	f.fresh = t.gathers() && lastValue(t.table, parent, undrop.SummaryOffsets) == ""
 	f.bases = &bases{lake: a.Lake, table: table, from: head}
 	t.folding = f
 	return f, nil
@@ -156,18 +152,14 @@ func (a *Apply) crowded() bool {
 }
 
 // spill takes the rows of tables that wait for a cut out of memory: a transaction
-// may be larger than memory. A loading table may commit to its branch at any
-// place; a live one writes files that its next commit will add.
+// may be larger than memory. They go into files that the table's next commit adds.
 func (a *Apply) spill(ctx context.Context) error {
 	for _, t := range a.tables {
 		if t.in == nil || t.in.bytes() <= a.SpillBytes || t.state != stateLive && t.state != stateLoading {
 			continue
 		}
-		if t.state == stateLoading && t.viaLog {
-			if err := a.commitLoad(ctx, t); err != nil {
-				return err
-			}
-			continue
+		if t.gathers() {
+			continue // see gatherStep
 		}
 		f, err := a.folder(t)
 		if err != nil {
@@ -184,26 +176,4 @@ func (a *Apply) spill(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// commitLoad moves the load branch of a table that loads through the log.
-func (a *Apply) commitLoad(ctx context.Context, t *applied) error {
-	f, err := a.folder(t)
-	if err != nil {
-		return err
-	}
-	if err := a.foldWindow(ctx, f, t.window(nil)); err != nil {
-		if err := a.haltInstead(t, err); !errors.Is(err, errHalted) {
-			return err
-		}
-		return nil
-	}
-	data, deletes, err := f.finish()
-	if err != nil {
-		return err
-	}
-	s := &lake.Stage{Table: t.table, Branch: undrop.LoadBranch, ParentOf: undrop.LoadBranch, Data: data, Deletes: deletes,
-		RemoveAll: f.removeAll, Summary: map[string]string{}}
-	a.mark(s, t, f, a.newest)
-	return a.commit(ctx, []*applied{t}, []*lake.Stage{s})
 }
