@@ -137,7 +137,8 @@ func (l *Lake) settle(ctx context.Context, prepared []*staged, cause error) erro
 	case len(prepared):
 		return nil
 	case 0:
-		return fmt.Errorf("%w: the tables were read and do not have it (%w)", ErrConflict, cause)
+		// The outcome is known now: the error must not be ErrUnknown any more.
+		return fmt.Errorf("%w: the tables were read and do not have it (%v)", ErrConflict, cause) //nolint:errorlint // see above
 	}
 	return fmt.Errorf("settle: %d of %d tables have the commit: %w", found, len(prepared), cause)
 }
