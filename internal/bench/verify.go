@@ -26,7 +26,7 @@ func (b *bed) verify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer a.Close()
+	defer func() { _ = a.Close() }() // only read from
 	t, err := a.Table(ctx, "public.payments", "")
 	if err != nil {
 		return err

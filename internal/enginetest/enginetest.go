@@ -75,7 +75,7 @@ func environment(ctx context.Context, name string, packages []string) (string, e
 	if err != nil {
 		return "", fmt.Errorf("make the cache folder: %w", err)
 	}
-	defer os.RemoveAll(aside)
+	defer func() { _ = os.RemoveAll(aside) }()
 	install := append([]string{"-m", "pip", "install", "-q", "--disable-pip-version-check"}, packages...)
 	if err := command(ctx, "python3", "-m", "venv", aside); err != nil {
 		return "", err
