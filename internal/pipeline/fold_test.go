@@ -76,7 +76,7 @@ func TestChangesBelowTheLoadDoNotTouchIt(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, payments(undrop.Mirror))
-			b.apply(row{op: read, id: 1, note: "a", lsn: x - 1}, row{op: read, id: 2, note: "b", lsn: x - 1})
+			b.apply(row{op: create, id: 1, note: "a", lsn: x - 1}, row{op: create, id: 2, note: "b", lsn: x - 1})
 			f := b.folder("main")
 			f.horizon = x
 			require.NoError(t, b.fold(f, []*chunk{b.chunkOf(0, c.rows...)}))
@@ -200,7 +200,7 @@ func foldAtRandom(t *testing.T, rng *rand.Rand) {
 	lsn++
 	var loaded []row
 	for id, note := range maps.All(truth) {
-		loaded = append(loaded, row{op: read, id: id, note: note, lsn: x - 1})
+		loaded = append(loaded, row{op: create, id: id, note: note, lsn: x - 1})
 	}
 	b.apply(loaded...)
 	log = log[rng.IntN(len(log)+1):]
