@@ -198,19 +198,6 @@ func (r *running) stop() error {
 	return err
 }
 
-// ended waits until it ends by itself.
-func (r *running) ended() error {
-	r.s.t.Helper()
-	select {
-	case err := <-r.done:
-		r.done <- err
-		return err
-	case <-time.After(time.Minute):
-		r.s.t.Fatal("did not end within a minute")
-		return nil
-	}
-}
-
 // until polls what must become true.
 func (s *site) until(what string, f func() bool) {
 	s.t.Helper()
