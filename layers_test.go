@@ -54,7 +54,7 @@ var layers = map[string]layer{
 	"postgres/postgrestest": {imports: words(". postgres")},
 	"kafka/kafkatest":       {imports: words(". kafka crash")},
 
-	"enginetest": {tests: words(". app cli contract postgres/postgrestest")}, // reads what the whole product wrote
+	"enginetest": {tests: words(". app cli config contract kafka kafka/kafkatest postgres postgres/postgrestest")}, // reads what the whole product wrote
 
 	// The loops between engines.
 	"pipeline": {
