@@ -352,5 +352,3 @@ func (s *site) broker(f func(ctx context.Context, admin *kadm.Client)) {
 	cl.Close()
 	require.NoError(s.t, e.Close())
 }
-
-func containsText(s, part string) bool { return strings.Contains(s, part) }

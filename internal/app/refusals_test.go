@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -95,7 +96,7 @@ func TestFullDisk(t *testing.T) {
 
 	s.exec("insert into payments select g, repeat(md5(g::text), 4) from generate_series(10, 2000) g")
 	r := s.start()
-	s.until("it says so", func() bool { return containsText(s.story.String(), "no space left on device") })
+	s.until("it says so", func() bool { return strings.Contains(s.story.String(), "no space left on device") })
 	require.Equal(t, at, s.marks(), "nothing half-written is named")
 	require.NoError(t, os.Remove(filler))
 	s.until("it goes on by itself", func() bool { return len(s.rows("payments")) == 1994 })
