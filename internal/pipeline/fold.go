@@ -272,6 +272,7 @@ func (f *folder) truncate(pos undrop.Position) error {
 		return haltf("TRUNCATE of the source table at %s: a %s table cannot say it", pos, f.product.Table.Mode)
 	}
 	f.truncated, f.removeAll = pos, true
+	f.unpark(pos)
 	for i := range f.entries {
 		e := &f.entries[i]
 		if e.pos.Compare(pos) < 0 {
@@ -280,6 +281,25 @@ func (f *folder) truncate(pos undrop.Position) error {
 		}
 	}
 	return nil
+}
+
+// unpark closes the records that a TRUNCATE made pointless: replayed, they would
+// bring back rows that the source gave up.
+func (f *folder) unpark(pos undrop.Position) {
+	here := f.q.opened()
+	for key, records := range f.parked {
+		var later []string
+		for _, r := range records {
+			if at, ok := here[r]; ok && at.Compare(pos) > 0 {
+				later = append(later, r)
+				continue
+			}
+			f.q.resolve(r, StatusSuperseded, "the source table was truncated at "+pos.String(), f.now)
+		}
+		if f.parked[key] = later; len(later) == 0 {
+			delete(f.parked, key)
+		}
+	}
 }
 
 // spill writes the rows that are held back and frees their memory.

@@ -207,6 +207,20 @@ func (q *quarantiner) resolve(record, status, reason string, at time.Time) {
 	q.resolved++
 }
 
+// opened is the position of each record that was put aside here.
+func (q *quarantiner) opened() map[string]undrop.Position {
+	at := map[string]undrop.Position{}
+	if q.rows == nil {
+		return at
+	}
+	for i := range q.rows.Len() {
+		if q.rows.Op[i] == undrop.Create {
+			at[string(q.rows.Cols[qRecord].Bytes(i))] = q.rows.Position(i)
+		}
+	}
+	return at
+}
+
 // empty reports whether there is nothing to commit.
 func (q *quarantiner) empty() bool { return q == nil || q.count+q.resolved == 0 }
 

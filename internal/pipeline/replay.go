@@ -96,30 +96,33 @@ func (r *Replayer) Replay(ctx context.Context, p *Product, selected func(*Reject
 	if err != nil {
 		return out, err
 	}
+	if err := f.bases.prefetch(ctx, p.Table, []span{{c: c, to: c.b.Len()}}); err != nil {
+		return out, err
+	}
 	for i, rec := range records {
 		c.dup[i] = p.Table.Mode == undrop.Mirror && newer[string(rec.keyBytes)].Compare(rec.Position()) >= 0
-		status := StatusReplayed
-		if c.dup[i] {
-			status = StatusSuperseded
-			out.Superseded++
-		} else {
-			out.Replayed++
+		refused := f.account.Quarantined
+		if err := f.add(c, i, i+1, nil); err != nil {
+			return out, err
 		}
-		f.q.resolve(rec.RecordID, status, "", r.Now())
+		switch {
+		case f.account.Quarantined > refused: // what it relies on is not to be had: it stays open
+			out.Still++
+		case c.dup[i]:
+			out.Superseded++
+			f.q.resolve(rec.RecordID, StatusSuperseded, "", r.Now())
+		default:
+			out.Replayed++
+			f.q.resolve(rec.RecordID, StatusReplayed, "", r.Now())
+		}
 	}
-	if dry || len(records) == 0 {
+	if dry || out.Replayed+out.Superseded == 0 {
 		return out, nil
 	}
-	return out, r.commit(ctx, table, f, c)
+	return out, r.commit(ctx, table, f)
 }
 
-func (r *Replayer) commit(ctx context.Context, table *lake.Table, f *folder, c *chunk) error {
-	if err := f.bases.prefetch(ctx, f.product.Table, []span{{c: c, to: c.b.Len()}}); err != nil {
-		return err
-	}
-	if err := f.add(c, 0, c.b.Len(), nil); err != nil {
-		return err
-	}
+func (r *Replayer) commit(ctx context.Context, table *lake.Table, f *folder) error {
 	data, deletes, err := f.finish()
 	if err != nil {
 		return err
