@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	undrop "github.com/undrop/undrop"
 	"github.com/undrop/undrop/internal/catalog"
@@ -36,6 +37,7 @@ type App struct {
 
 	mu       sync.Mutex
 	running  map[string]*sourceRun // by source, while Up runs
+	serving  atomic.Bool           // the console is ours: who asks it asks us
 	embedded *embeddedLog
 }
 

@@ -74,24 +74,25 @@ func (a *App) addressFile() string { return filepath.Join(a.cfg.State, "log.json
 
 // hostLog opens the embedded broker and registry in this process.
 func (a *App) hostLog(ctx context.Context) (*embeddedLog, error) {
+	before := a.lastLog()
 	broker, err := kafka.OpenEmbedded(ctx, kafka.EmbeddedConfig{Dir: filepath.Join(a.cfg.State, "log"), MaxBytes: a.cfg.Log.Embedded.MaxBytes,
-		Listen: "127.0.0.1:0", Logger: a.log})
+		Listen: before.broker(), Logger: a.log})
 	if err != nil {
 		return nil, err
 	}
 	e := &embeddedLog{broker: broker, Brokers: broker.Brokers()}
-	if err := a.hostRegistry(ctx, e); err != nil {
+	if err := a.hostRegistry(ctx, e, before.registry()); err != nil {
 		return nil, errors.Join(err, e.close())
 	}
 	return e, nil
 }
 
 // hostRegistry serves the embedded schema registry and writes down where both are.
-func (a *App) hostRegistry(ctx context.Context, e *embeddedLog) (err error) {
+func (a *App) hostRegistry(ctx context.Context, e *embeddedLog, listen string) (err error) {
 	if e.registry, err = kafka.NewRegistry(filepath.Join(a.cfg.State, "registry")); err != nil {
 		return err
 	}
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", listen)
 	if err != nil {
 		return fmt.Errorf("listen for the schema registry: %w", err)
 	}
@@ -105,12 +106,15 @@ func (a *App) hostRegistry(ctx context.Context, e *embeddedLog) (err error) {
 	return durable.WriteFile(a.addressFile(), data)
 }
 
+// captureFirst is what to do where the embedded log is not up.
+const captureFirst = "start the process that captures first: undrop up --only capture"
+
 // findLog reads where another process hosts the embedded log.
 func (a *App) findLog() (*embeddedLog, error) {
 	data, err := os.ReadFile(a.addressFile())
 	if err != nil {
 		return nil, &undrop.Error{Code: undrop.Failed, Op: "find the embedded log", Err: err,
-			Hint: "start the process that captures first: undrop up --only capture"}
+			Hint: captureFirst}
 	}
 	e := new(embeddedLog)
 	if err := json.Unmarshal(data, e); err != nil {
@@ -129,6 +133,9 @@ func (a *App) openLog(ctx context.Context) (*kafka.Client, pipeline.Registry, er
 		cfg.Brokers = a.embedded.Brokers
 	}
 	client, err := kafka.Dial(ctx, cfg)
+	if err != nil && a.cfg.Log.Kafka == nil && a.embedded.broker == nil && ctx.Err() == nil {
+		return nil, nil, &undrop.Error{Code: undrop.Failed, Op: "find the embedded log", Err: err, Hint: captureFirst}
+	}
 	if err != nil {
 		return nil, nil, err
 	}

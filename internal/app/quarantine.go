@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	undrop "github.com/undrop/undrop"
@@ -176,7 +177,21 @@ func (a *App) elsewhere(ctx context.Context, path string, in, out any) (bool, er
 	if len(a.runs()) > 0 || !a.held("apply") {
 		return false, nil
 	}
-	return true, a.call(ctx, http.MethodPost, path, in, out)
+	if a.serving.Load() || a.cfg.Listen == "" {
+		return true, a.unreachable(nil)
+	}
+	err := a.call(ctx, http.MethodPost, path, in, out)
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		err = a.unreachable(err)
+	}
+	return true, err
+}
+
+// unreachable says that only the process that applies could do it, and that it
+// cannot be asked.
+func (a *App) unreachable(err error) error {
+	return &undrop.Error{Code: undrop.Refused, Op: "change tables", Err: errors.Join(errors.New("the process that applies has no console"), err),
+		Hint: "start it as undrop up --only apply,console, or stop it and do this again"}
 }
 
 // alone runs f for every product while nothing else applies: on the running
@@ -201,7 +216,8 @@ func (a *App) alone(ctx context.Context, f func(context.Context, *pipeline.Produ
 		apply := run.apply
 		a.mu.Unlock()
 		if apply == nil {
-			return &undrop.Error{Code: undrop.Refused, Op: "change tables", Err: errors.New("this process does not apply"), Hint: "ask the process that does"}
+			return &undrop.Error{Code: undrop.Refused, Op: "change tables", Err: errors.New("the process that applies has no console"),
+				Hint: "start it as undrop up --only apply,console, or stop it and do this again"}
 		}
 		err := apply.Do(ctx, func(ctx context.Context) error {
 			for _, p := range a.products[run.name] {

@@ -48,6 +48,7 @@ func (a *App) serve(ctx context.Context) (func() error, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.serving.Store(true)
 	a.log.Info("console", "url", "http://"+l.Addr().String()+"/api/v1/status")
 	return func() error { return api.Serve(ctx, l, h, a.log) }, nil
 }

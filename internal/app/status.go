@@ -41,7 +41,7 @@ func (a *App) Status(ctx context.Context) (*StatusAnswer, error) {
 // askRunning asks the API of a running process; nil when none answers for this
 // installation.
 func (a *App) askRunning(ctx context.Context) *StatusAnswer {
-	if a.cfg.Listen == "" || !a.held("apply") && !a.held("capture") {
+	if a.serving.Load() || a.cfg.Listen == "" || !a.held("apply") && !a.held("capture") {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
