@@ -43,8 +43,8 @@ func TestTheSlotStaysWhereTheLogIsDurable(t *testing.T) {
 }
 
 // A commit whose answer never comes is settled by reading the table, whether it
-// happened or not. Seen to fail with an apply that takes an unknown outcome for a
-// refusal and goes on: with a lost answer the rows were there twice.
+// happened or not. Seen to fail with an apply that takes an unknown outcome for
+// done.
 func TestAnUnknownCommitIsSettledByReading(t *testing.T) {
 	for name, mode := range map[string]int32{"happened": lostAnswer, "did not happen": lostCommit} {
 		t.Run(name, func(t *testing.T) {
