@@ -190,7 +190,7 @@ func (a *App) runCapture(ctx context.Context, run *sourceRun) error {
 	c, err := pipeline.NewCapture(pipeline.CaptureConfig{
 		Source: run.source, Name: run.name, Products: a.products[run.name], Client: run.client, Registry: run.registry,
 		Format: envelope.Format(a.cfg.Log.Format), Codec: a.codec(), Partitions: int32(a.cfg.Log.Partitions),
-		Full: a.embedded.full, Lake: a.lake, Gaps: a.gaps, Version: Version, Log: a.log,
+		Full: a.embedded.full, Opened: func() error { return a.keepVersions(run.name) }, Lake: a.lake, Gaps: a.gaps, Version: Version, Log: a.log,
 		Snapshot: pipeline.SnapshotConfig{Lane: s.Snapshot.Lane, Connections: s.Snapshot.Connections, MaxRowsPerSecond: int(s.Snapshot.MaxRowsPerSecond),
 			RangePages: uint32(s.Snapshot.RangePages), FileSize: a.cfg.Apply.TargetFileSize},
 	})

@@ -48,9 +48,6 @@ func (a *App) Up(ctx context.Context, o UpOptions) (err error) {
 	if err := errors.Join(a.refused, a.supported()); err != nil {
 		return err
 	}
-	if err := a.keepVersions(); err != nil {
-		return err
-	}
 	if err := a.connectLog(ctx, has); err != nil {
 		return err
 	}

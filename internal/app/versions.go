@@ -100,20 +100,20 @@ func (a *App) idsFromTable(ctx context.Context, o *contract.Object) error {
 // firstMetadataID is where the ids of undrop's own columns begin.
 const firstMetadataID = 10001
 
-// keepVersions remembers the contracts that run now.
-func (a *App) keepVersions() error {
+// keepVersions remembers the contracts that a source runs with from now on. Capture
+// asks for it when nothing keeps it from running them, and before it reads: what was
+// refused at the start was never in force, and can be taken back.
+func (a *App) keepVersions(source string) error {
 	if err := os.MkdirAll(filepath.Join(a.cfg.State, "contracts"), 0o755); err != nil {
 		return fmt.Errorf("keep applied contracts: %w", err)
 	}
-	for _, objects := range a.objects {
-		for _, o := range objects {
-			data, err := os.ReadFile(a.files[o])
-			if err != nil {
-				return fmt.Errorf("keep applied contracts: %w", err)
-			}
-			if err := durable.WriteFile(a.appliedFile(o.Table.TableName), data); err != nil {
-				return err
-			}
+	for _, o := range a.objects[source] {
+		data, err := os.ReadFile(a.files[o])
+		if err != nil {
+			return fmt.Errorf("keep applied contracts: %w", err)
+		}
+		if err := durable.WriteFile(a.appliedFile(o.Table.TableName), data); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -36,6 +36,7 @@ type CaptureConfig struct {
 	Gaps       *Gaps
 	Heartbeat  time.Duration // how often an idle source gets a heartbeat (10 s)
 	Version    string
+	Opened     func() error // called when the source has passed every check, before it is read; nil: nothing to do
 	Log        *slog.Logger
 	Now        func() time.Time
 }
@@ -82,6 +83,9 @@ func NewCapture(c CaptureConfig) (*Capture, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.Opened == nil {
+		c.Opened = func() error { return nil }
+	}
 	if c.Full == nil {
 		c.Full = func() bool { return false }
 	}
@@ -103,6 +107,10 @@ func (c *Capture) Run(ctx context.Context) error {
 		return err
 	}
 	defer c.pub.producer.Close()
+	if err := c.Opened(); err != nil {
+		start.close()
+		return err
+	}
 	// Before the stream is read: where apply begins to read a new table's topics
 	// must lie before every change that its snapshot does not hold.
 	jobs, err := c.plan(ctx)
