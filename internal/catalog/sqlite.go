@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	_ "modernc.org/sqlite" // the driver
 
@@ -66,11 +67,35 @@ func OpenSQLite(ctx context.Context, path string, fs FS, warehouse string) (Cata
 		return nil, openError(path, err)
 	}
 	db.SetMaxOpenConns(4)
-	if _, err := db.ExecContext(ctx, ddl); err != nil {
+	if err := prepare(ctx, db); err != nil {
 		return nil, errors.Join(openError(path, err), db.Close())
 	}
 	return &sqlite{db: db, fs: fs, warehouse: strings.TrimSuffix(warehouse, "/"), cache: map[undrop.TableName]*Entry{}, encoded: map[undrop.TableName]snapshotsJSON{}}, nil
 }
+
+// openWait is how long others may hold the file while it is opened.
+const openWait = 30 * time.Second
+
+// prepare makes the tables. The first connection also turns the file into one with
+// a write-ahead log, and where several processes do so at once SQLite answers that
+// it is busy without the wait that busy_timeout asks for.
+func prepare(ctx context.Context, db *sql.DB) error {
+	for began := time.Now(); ; {
+		_, err := db.ExecContext(ctx, ddl)
+		var coded interface{ Code() int } // the driver's error, with SQLite's extended code
+		if err == nil || !errors.As(err, &coded) || coded.Code()&0xff != sqliteBusy || time.Since(began) > openWait {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// sqliteBusy is SQLITE_BUSY.
+const sqliteBusy = 5
 
 func openError(path string, err error) error {
 	return &undrop.Error{
