@@ -15,6 +15,7 @@ import (
 	"time"
 
 	undrop "github.com/undrop/undrop"
+	"github.com/undrop/undrop/internal/durable"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 )
@@ -204,35 +205,10 @@ func openIdentity(dir, op string) (identity, error) {
 	id = identity{Format: embeddedFormat, LogID: rand.Text(), MadeAt: time.Now().UTC().Truncate(time.Second)}
 	text, err = json.Marshal(id)
 	if err == nil {
-		err = writeDurably(path, append(text, '\n'))
+		err = durable.WriteFile(path, append(text, '\n'))
 	}
 	if err != nil {
 		return id, &undrop.Error{Code: undrop.Failed, Op: op, Err: err}
 	}
 	return id, nil
-}
-
-// writeDurably replaces a file so that a crash leaves the old or the new one.
-func writeDurably(path string, content []byte) error {
-	tmp := path + ".new"
-	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
-	}
-	if _, err = f.Write(content); err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(tmp, path)
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	if err := syncDir(filepath.Dir(path)); err != nil {
-		return fmt.Errorf("sync %s: %w", filepath.Dir(path), err)
-	}
-	return nil
 }
