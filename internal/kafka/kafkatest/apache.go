@@ -83,19 +83,28 @@ const pom = `<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.
 </dependencies></project>
 `
 
+// missing skips by name, or fails where every engine must be there.
+func missing(t testing.TB, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("UNDROP_ENGINES") == "required" {
+		t.Fatalf("UNDROP_ENGINES=required: "+format, args...)
+	}
+	t.Skipf("SKIPPED: "+format, args...)
+}
+
 // jars gives the folder with Apache Kafka's jars, fetched once.
 func jars(t testing.TB) string {
 	t.Helper()
 	for _, program := range []string{"java", "mvn"} {
 		if _, err := exec.LookPath(program); err != nil {
-			t.Skipf("SKIPPED: Apache Kafka %s needs %s, which is not installed; or set %s=host:port", ApacheVersion, program, Env)
+			missing(t, "Apache Kafka %s needs %s, which is not installed; or set %s=host:port", ApacheVersion, program, Env)
 		}
 	}
 	root := os.Getenv("UNDROP_ENGINES")
 	if root == "" || root == "required" { // a word that other engines know: no folder
 		cache, err := os.UserCacheDir()
 		if err != nil {
-			t.Skipf("SKIPPED: Apache Kafka %s needs a cache directory: %v; set UNDROP_ENGINES", ApacheVersion, err)
+			missing(t, "Apache Kafka %s needs a cache directory: %v; set UNDROP_ENGINES", ApacheVersion, err)
 		}
 		root = filepath.Join(cache, "undrop-engines")
 	}
@@ -113,7 +122,7 @@ func jars(t testing.TB) string {
 	cmd := exec.CommandContext(ctx, "mvn", "-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory=lib")
 	cmd.Dir = work
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Skipf("SKIPPED: Apache Kafka %s cannot be had from Maven: %v\n%s", ApacheVersion, err, out[max(0, len(out)-1000):])
+		missing(t, "Apache Kafka %s cannot be had from Maven: %v\n%s", ApacheVersion, err, out[max(0, len(out)-1000):])
 	}
 	// Whole or not at all: another test may fetch the same at this moment.
 	if err := os.Rename(filepath.Join(work, "lib"), lib); err != nil {
