@@ -55,8 +55,7 @@ type Capture struct {
 
 // CaptureStats are counters that may be read at any time.
 type CaptureStats struct {
-	Changes  atomic.Int64 // row changes handed to the log
-	Bytes    atomic.Int64
+	Changes  atomic.Int64  // row changes handed to the log
 	Cut      atomic.Uint64 // LSN of the newest durable cut
 	CutAt    atomic.Int64  // its source commit time, microseconds
 	Acked    atomic.Uint64 // LSN that the slot was acknowledged to
@@ -68,7 +67,6 @@ type CaptureStats struct {
 // Inherit goes on counting where an earlier run of the same capture stopped.
 func (s *CaptureStats) Inherit(old *CaptureStats) {
 	s.Changes.Store(old.Changes.Load())
-	s.Bytes.Store(old.Bytes.Load())
 	s.Cut.Store(old.Cut.Load())
 	s.CutAt.Store(old.CutAt.Load())
 	s.Acked.Store(old.Acked.Load())

@@ -76,8 +76,7 @@ type loadJob struct {
 	todo    []undrop.Range
 	repeat  bool // rows were read in an earlier snapshot
 
-	mu   sync.Mutex
-	left int
+	mu sync.Mutex
 }
 
 // loadSink is where a lane puts rows.
@@ -240,7 +239,6 @@ func (j *loadJob) ranges(ctx context.Context) error {
 	if rows := j.rel.Rows; rows > 0 {
 		j.c.Stats.LoadRows.Add(rows)
 	}
-	j.left = len(j.todo)
 	return nil
 }
 

@@ -44,7 +44,7 @@ func (d *directLane) catchUp(ctx context.Context, j *loadJob, snap *postgres.Sna
 	err = j.changed(ctx, snap, j.load.Ranges, func(b *batch.Batch) error {
 		collect(b)
 		checker.Check(b, 0)
-		good, err := q.split(b, nil)
+		good, err := q.split(b)
 		if err != nil {
 			return err
 		}
@@ -149,7 +149,7 @@ func (w *directWorker) rows(_ context.Context, b *batch.Batch) error {
 		}
 	}
 	w.checker.Check(b, 0)
-	good, err := w.q.split(b, nil)
+	good, err := w.q.split(b)
 	if err != nil {
 		return err
 	}

@@ -107,13 +107,11 @@ func newQuarantiner(t *undrop.Table) *quarantiner {
 
 // split puts the bad rows of a snapshot batch aside and returns the good ones,
 // nil when all are good.
-func (q *quarantiner) split(b *batch.Batch, good []int32) ([]int32, error) {
+func (q *quarantiner) split(b *batch.Batch) ([]int32, error) {
 	if len(b.Bad) == 0 {
 		return nil, nil
 	}
-	if good == nil {
-		good = []int32{}
-	}
+	good := []int32{}
 	for i := range b.Len() {
 		if len(b.Bad[i]) == 0 {
 			good = append(good, int32(i))
